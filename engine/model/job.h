@@ -1,0 +1,45 @@
+// A job as job.toml describes it, checked and typed. Immutable once a job is taken.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/base/time.h"
+#include "engine/model/policy.h"
+
+namespace sluice {
+
+// File names are relative to the job's directory and checked to stay inside it.
+struct JobSpec {
+  std::string name;
+  std::string from;     // header template, may hold {{fields}}
+  std::string subject;  // header template; empty only with `eml`
+  std::string reply_to;
+  std::string envelope_sender;  // address only; empty: the address of `from`
+
+  struct Message {
+    std::string text;  // file names; either eml or at least one of text and html
+    std::string html;
+    std::string eml;
+  } message;
+
+  struct List {
+    std::string file;
+    std::string address = "email";  // the column or key
+    bool dedupe = false;
+  } list;
+
+  std::vector<std::pair<std::string, std::string>> headers;  // name, value template; file's order
+
+  struct Send {
+    std::string pool = "default";
+    uint8_t priority = 5;  // 0 first ... 9 last
+    std::optional<WallTime> start;
+    Duration lifetime = std::chrono::hours(72);
+    std::optional<Rate> rate;
+  } send;
+};
+
+}  // namespace sluice

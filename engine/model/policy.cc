@@ -1,0 +1,49 @@
+#include "engine/model/policy.h"
+
+namespace sluice {
+namespace {
+
+template <typename T, typename U>
+void set(T& target, const std::optional<U>& value) {
+  if (value) target = *value;
+}
+
+}  // namespace
+
+void ShapingRule::apply(SitePolicy& policy) const {
+  set(policy.connection_limit, connection_limit);
+  set(policy.max_connection_rate, max_connection_rate);
+  set(policy.max_message_rate, max_message_rate);
+  set(policy.max_deliveries_per_connection, max_deliveries_per_connection);
+  set(policy.consecutive_connection_failures_before_delay,
+      consecutive_connection_failures_before_delay);
+  set(policy.idle_timeout, idle_timeout);
+  set(policy.timeouts.connect, connect_timeout);
+  set(policy.timeouts.banner, banner_timeout);
+  set(policy.timeouts.ehlo, ehlo_timeout);
+  set(policy.timeouts.mail_from, mail_from_timeout);
+  set(policy.timeouts.rcpt_to, rcpt_to_timeout);
+  set(policy.timeouts.data, data_timeout);
+  set(policy.timeouts.data_dot, data_dot_timeout);
+  set(policy.timeouts.rset, rset_timeout);
+  set(policy.smtp_port, smtp_port);
+  set(policy.enable_pipelining, enable_pipelining);
+  set(policy.max_in_flight, max_in_flight);
+}
+
+std::string to_string(const Rate& rate) {
+  using namespace std::chrono;
+  struct Unit {
+    Duration length;
+    const char* name;
+  };
+  static constexpr Unit kUnits[] = {
+      {seconds(1), "s"}, {minutes(1), "min"}, {hours(1), "h"}, {days(1), "d"}};
+  for (const Unit& unit : kUnits) {
+    if (rate.period == unit.length) return std::to_string(rate.amount) + "/" + unit.name;
+  }
+  return std::to_string(rate.amount) + "/" +
+         std::to_string(duration_cast<seconds>(rate.period).count()) + "s";
+}
+
+}  // namespace sluice

@@ -1,0 +1,40 @@
+#include "engine/ring/loop.h"
+
+#include <algorithm>
+
+namespace sluice {
+
+Loop::Loop(Io& io, const LoopOptions& options)
+    : io_(io),
+      budget_(options.turn_budget),
+      executor_(options.frame_bytes_max),
+      timers_(io.now()),
+      mailbox_(io, options.mailbox_entries) {}
+
+void Loop::turn(Instant until) {
+  const Executor::Scope scope(executor_);
+  ++stats_.turns;
+  if (executor_.has_ready() || !mailbox_.empty()) {
+    until = io_.now();
+  } else {
+    until = std::min(until, timers_.next_wake());
+  }
+  io_.submit_and_wait(until);
+  timers_.advance(io_.now());
+  stats_.messages += mailbox_.run_all();
+  const Instant end = io_.now() + budget_;
+  uint32_t since_look = 0;
+  while (executor_.run_one()) {
+    ++stats_.resumed;
+    // A look at the clock costs more than most tasks: once in sixteen is often enough.
+    if (++since_look == 16) {
+      since_look = 0;
+      if (io_.precise_now() >= end) {
+        ++stats_.cut_by_budget;
+        return;
+      }
+    }
+  }
+}
+
+}  // namespace sluice
