@@ -35,6 +35,7 @@ bool in_any(const IpAddress& address, const std::string_view* blocks, size_t cou
 std::optional<IpAddress> parse_ip(std::string_view text) {
   char buffer[INET6_ADDRSTRLEN + 1];
   if (text.empty() || text.size() >= sizeof buffer) return std::nullopt;
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;
   std::memcpy(buffer, text.data(), text.size());
   buffer[text.size()] = '\0';
   IpAddress address;

@@ -68,6 +68,14 @@ class Slab {
     --size_;
   }
 
+  // Calls visit(object) for each that is alive, by index; it must not make or erase any.
+  template <typename Visit>
+  void for_each(Visit visit) {
+    for (uint32_t i = 0; i < made_; ++i) {
+      if (entry(i).alive) visit(*object(entry(i)));
+    }
+  }
+
   uint32_t size() const { return size_; }
   uint32_t capacity() const { return capacity_; }
 

@@ -46,8 +46,9 @@ std::optional<uint64_t> parse_decimal(std::string_view text);
 // cut after `octets_max` with "...".
 std::string escaped(std::string_view bytes, size_t octets_max = 1024);
 
-// The entry of `known` nearest to `given` by edit distance, empty when none is near enough
-// (distance over a third of the length): for "unknown key ...; did you mean ...?".
+// The entry of `known` nearest to `given` by edit distance (a swap of neighbours is one edit),
+// empty when none is near enough (distance over a third of the length): for "unknown key ...; did
+// you mean ...?".
 std::string_view nearest(std::string_view given, const std::vector<std::string_view>& known);
 
 // 1234567 -> "1,234,567".

@@ -43,6 +43,15 @@ void Progress::move(uint32_t shard, State from, State to, int64_t count) {
   });
 }
 
+void Progress::restore(uint32_t shard, const Counts& counts) {
+  write(shard, [&](auto& values) {
+    for (size_t i = 0; i < kStates; ++i) bump(values[i], counts.states[i]);
+    bump(values[kAttempts], counts.attempts);
+    bump(values[kMaybeDelivered], counts.maybe_delivered);
+    bump(values[kBytes], counts.bytes);
+  });
+}
+
 void Progress::count_attempt(uint32_t shard) {
   write(shard, [](auto& values) { bump(values[kAttempts], 1); });
 }

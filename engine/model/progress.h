@@ -39,6 +39,8 @@ class Progress {
   void add(uint32_t shard, State state, int64_t count = 1);
   // A row changes state. Owner of cell `shard` only.
   void move(uint32_t shard, State from, State to, int64_t count = 1);
+  // Adds what an earlier process counted. Owner of cell `shard` only.
+  void restore(uint32_t shard, const Counts& counts);
   void count_attempt(uint32_t shard);
   void count_maybe_delivered(uint32_t shard);
   void count_bytes(uint32_t shard, int64_t bytes);

@@ -31,6 +31,8 @@ class Executor {
    private:
     Executor* before_;
   };
+  // True when the calling thread runs `executor` now.
+  static bool is_current(const Executor& executor) { return current_ == &executor; }
   // REQUIRES: a Scope is alive on this thread.
   static Executor& current();
 

@@ -19,7 +19,9 @@ void Loop::turn(Instant until) {
   } else {
     until = std::min(until, timers_.next_wake());
   }
+  if (observer_ != nullptr) observer_->before_wait();
   io_.submit_and_wait(until);
+  if (observer_ != nullptr) observer_->after_wait();
   timers_.advance(io_.now());
   stats_.messages += mailbox_.run_all();
   const Instant end = io_.now() + budget_;

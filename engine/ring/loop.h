@@ -19,6 +19,14 @@
 
 namespace sluice {
 
+// Told around each wait: for what must not be held while the thread may block.
+class WaitObserver {
+ public:
+  virtual ~WaitObserver() = default;
+  virtual void before_wait() = 0;
+  virtual void after_wait() = 0;
+};
+
 struct LoopOptions {
   size_t frame_bytes_max = 256UL << 20;
   uint32_t mailbox_entries = 1U << 16;
@@ -38,6 +46,9 @@ class Loop {
   Mailbox& mailbox() { return mailbox_; }
   Instant now() const { return io_.now(); }
 
+  // At most one; null for none. It outlives the turns.
+  void observe_waits(WaitObserver* observer) { observer_ = observer; }
+
   // One turn; waits at most until `until`. Opens the executor's scope itself.
   void turn(Instant until = kForever);
   // What the last turn did, for metrics: tasks resumed, and whether the budget cut it.
@@ -56,6 +67,7 @@ class Loop {
   TimerWheel timers_;
   Mailbox mailbox_;
   TurnStats stats_;
+  WaitObserver* observer_ = nullptr;
 };
 
 }  // namespace sluice

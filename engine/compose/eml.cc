@@ -1,0 +1,317 @@
+#include "engine/compose/eml.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/strings.h"
+#include "engine/compose/mime_parts.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kLineMax = 998;  // RFC 5322 §2.1.1
+
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> known) {
+  return std::any_of(known.begin(), known.end(),
+                     [&](std::string_view k) { return equals_ignore_case(name, k); });
+}
+
+// What stands in place of octets [begin, end) of the text, with LF line ends.
+struct Edit {
+  size_t begin = 0;
+  size_t end = 0;
+  std::string text;
+};
+
+class EmlCompiler {
+ public:
+  EmlCompiler(const ParsedText& eml, JobHeaders headers, MessageBuilder& builder)
+      : eml_(eml),
+        job_(std::move(headers)),
+        builder_(builder),
+        top_(parse_headers(eml.text, 0, eml.text.size())) {}
+
+  Status run() {
+    RETURN_IF_ERROR(check_structure());
+    parts_ = parts_of_message(eml_.text);
+    RETURN_IF_ERROR(check_marks());
+    for (Part& part : parts_) {
+      if (has_marks(part)) RETURN_IF_ERROR(open_part(part));
+    }
+    std::sort(edits_.begin(), edits_.end(), [](const Edit& a, const Edit& b) {
+      return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+    });
+    RETURN_IF_ERROR(add_missing());
+    for (const Edit& edit : edits_) {
+      if (edit.begin == 0 && edit.end == 0) builder_.add_lines(edit.text);
+    }
+    for (const HeaderField& field : top_.fields) RETURN_IF_ERROR(add_top_header(field));
+    builder_.add_literal("\r\n");
+    return add_body();
+  }
+
+ private:
+  Status fail(size_t offset, const std::string& what) const {
+    return invalid(eml_.position(offset) + ": " + what);
+  }
+  Status fail(const Mark& mark, const std::string& what) const {
+    return invalid(eml_.position_in_source(mark.source) + ": " + what);
+  }
+
+  Status check_structure() const {
+    if (top_.bad_line != std::string_view::npos) {
+      return fail(top_.bad_line,
+                  "not a header line; a message begins with lines like \"Subject: "
+                  "Hello\", then an empty line, then its text");
+    }
+    if (!top_.ended) return fail(eml_.text.size(), "no empty line behind the headers");
+    for (const std::string_view name :
+         {"From", "To", "Cc", "Subject", "Date", "Message-ID", "Reply-To", "Sender", "MIME-Version",
+          "Content-Type", "Content-Transfer-Encoding"}) {
+      const HeaderField* first = top_.find(name);
+      for (const HeaderField& field : top_.fields) {
+        if (equals_ignore_case(field.name, name) && &field != first) {
+          return fail(field.begin, "a second header " + std::string(name) + "; keep one");
+        }
+      }
+    }
+    for (const auto& [name, header] : job_.extra) {
+      if (const HeaderField* field = top_.find(name)) {
+        return fail(field->begin, "header " + name +
+                                      " also stands in [headers] of job.toml; "
+                                      "keep one of the two");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Every mark stands in a top header's value or in an open part.
+  Status check_marks() const {
+    for (const Mark& mark : eml_.marks) {
+      if (mark.offset < top_.body) {
+        const auto inside =
+            std::find_if(top_.fields.begin(), top_.fields.end(), [&](const HeaderField& field) {
+              return mark.offset >= field.value_begin && mark.offset < field.end;
+            });
+        if (inside == top_.fields.end()) {
+          return fail(mark, "a field stands where a header's name should; fields are for values");
+        }
+        if (starts_with_ignore_case(inside->name, "Content-") ||
+            equals_ignore_case(inside->name, "MIME-Version")) {
+          return fail(mark, "a field in header " + std::string(inside->name) +
+                                "; MIME headers are the same for all");
+        }
+        continue;
+      }
+      const auto part = std::find_if(parts_.begin(), parts_.end(), [&](const Part& p) {
+        return mark.offset >= p.begin && mark.offset <= p.end;
+      });
+      if (part == parts_.end()) {
+        return fail(mark,
+                    "a field outside the parts of the message (in a part's headers, a "
+                    "boundary, or beside the parts); fields go into text parts");
+      }
+      if (*part->closed != '\0') {
+        return fail(mark, std::string("a field in ") + part->closed +
+                              "; fields in message.eml go into text parts that are "
+                              "quoted-printable, 7bit or 8bit");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  bool has_marks(const Part& part) const {
+    return std::any_of(eml_.marks.begin(), eml_.marks.end(), [&](const Mark& mark) {
+      return mark.offset >= part.begin && mark.offset <= part.end;
+    });
+  }
+
+  // Makes a part with fields UTF-8 in quoted-printable, by edits of its headers.
+  Status open_part(Part& part) {
+    const HeaderField* type = part.headers.find("Content-Type");
+    const std::string charset = to_lower(part.type.parameter("charset"));
+    if (!charset.empty() && charset != "utf-8" && charset != "utf8" && charset != "us-ascii") {
+      return fail(type->begin,
+                  "a part with fields has charset " + escaped(charset, 40) + "; store it as utf-8");
+    }
+    if (part.encoding != "quoted-printable" &&
+        !is_utf8(std::string_view(eml_.text).substr(part.begin, part.end - part.begin))) {
+      return fail(part.begin, "a part with fields is not UTF-8");
+    }
+    if (charset.empty() || charset == "us-ascii") {
+      Edit edit{part.headers_begin, part.headers_begin, with_utf8(part.type)};
+      if (type != nullptr) edit.begin = type->begin, edit.end = type->end;
+      edits_.push_back(std::move(edit));
+    }
+    if (part.encoding == "quoted-printable") return absl::OkStatus();
+    const HeaderField* encoding = part.headers.find("Content-Transfer-Encoding");
+    Edit edit{part.headers_begin, part.headers_begin,
+              "Content-Transfer-Encoding: quoted-printable\n"};
+    if (encoding != nullptr) edit.begin = encoding->begin, edit.end = encoding->end;
+    edits_.push_back(std::move(edit));
+    return absl::OkStatus();
+  }
+
+  static std::string with_utf8(const ContentType& type) {
+    std::string out = "Content-Type: " + type.type + "/" + type.subtype + "; charset=utf-8";
+    for (const auto& [name, value] : type.parameters) {
+      if (name != "charset") out += ";\n " + name + "=" + value;
+    }
+    return out + "\n";
+  }
+
+  void add_all(std::vector<HeaderTemplate>& headers) {
+    for (HeaderTemplate& header : headers) builder_.add_header(std::move(header));
+  }
+
+  Status add_missing() {
+    if (top_.find("Date") == nullptr) builder_.add_date();
+    if (top_.find("Message-ID") == nullptr) builder_.add_message_id();
+    if (top_.find("From") == nullptr) add_all(job_.from);
+    if (top_.find("To") == nullptr) builder_.add_to();
+    if (top_.find("Subject") == nullptr) {
+      if (job_.subject.empty()) {
+        return fail(0, "no Subject header, and job.toml has no \"subject\"; add one of them");
+      }
+      add_all(job_.subject);
+    }
+    if (top_.find("Reply-To") == nullptr) add_all(job_.reply_to);
+    for (auto& [name, header] : job_.extra) builder_.add_header(std::move(header));
+    if (top_.find("MIME-Version") == nullptr &&
+        (!edits_.empty() || top_.find("Content-Type") != nullptr)) {
+      builder_.add_literal("MIME-Version: 1.0\r\n");
+    }
+    return absl::OkStatus();
+  }
+
+  Status add_top_header(const HeaderField& field) {
+    if (const Edit* edit = edit_of(field.begin, field.end)) {
+      builder_.add_lines(edit->text);
+      return absl::OkStatus();
+    }
+    if (is_one_of(field.name, {"Bcc", "Resent-Bcc"})) return absl::OkStatus();
+    const std::string_view text =
+        std::string_view(eml_.text).substr(field.begin, field.end - field.begin);
+    const size_t value_end = field.end - 1;  // a top header always ends in LF
+    const bool filled = std::any_of(eml_.marks.begin(), eml_.marks.end(), [&](const Mark& mark) {
+      return mark.offset >= field.value_begin && mark.offset <= value_end;
+    });
+    if (!filled && is_ascii(text)) {
+      builder_.add_lines(text);
+      return absl::OkStatus();
+    }
+    if (filled && text.find("=?") != std::string_view::npos) {
+      return fail(field.begin,
+                  "header " + std::string(field.name) +
+                      " has fields beside encoded "
+                      "words (\"=?\"); write it as plain UTF-8, it is encoded when sent");
+    }
+    if (starts_with_ignore_case(field.name, "Content-")) {
+      return fail(field.begin, "header " + std::string(field.name) +
+                                   " has 8-bit characters; "
+                                   "encode them");
+    }
+    const ParsedText value = eml_.unfolded(field.value_begin, value_end);
+    ASSIGN_OR_RETURN(HeaderTemplate header,
+                     HeaderTemplate::by_name(field.name, value, builder_.fields()));
+    builder_.add_header(std::move(header));
+    return absl::OkStatus();
+  }
+
+  const Edit* edit_of(size_t begin, size_t end) const {
+    const auto found = std::find_if(edits_.begin(), edits_.end(), [&](const Edit& edit) {
+      return edit.begin == begin && edit.end == end;
+    });
+    return found == edits_.end() ? nullptr : &*found;
+  }
+  // Octets that stay, but for edits of parts' headers.
+  void add_kept(size_t begin, size_t end) {
+    const std::string_view text = eml_.text;
+    for (const Edit& edit : edits_) {
+      if (edit.begin < begin || edit.end > end || edit.begin < top_.body) continue;
+      builder_.add_lines(text.substr(begin, edit.begin - begin));
+      builder_.add_lines(edit.text);
+      begin = edit.end;
+    }
+    builder_.add_lines(text.substr(begin, end - begin));
+  }
+
+  Status add_body() {
+    size_t at = top_.body;
+    for (const Part& part : parts_) {
+      if (!has_marks(part)) continue;
+      add_kept(at, part.begin);
+      const Html html = part.type.subtype == "html" ? Html::kYes : Html::kNo;
+      const bool last = part.end == eml_.text.size();
+      if (part.encoding == "quoted-printable") {
+        RETURN_IF_ERROR(builder_.add_quoted_printable(eml_, part.begin, part.end, html));
+        if (last && !ends_line(part)) builder_.add_literal("\r\n");
+      } else {
+        RETURN_IF_ERROR(builder_.add_encoded(eml_, part.begin, part.end, html, last));
+      }
+      at = part.end;
+    }
+    add_kept(at, eml_.text.size());
+    return absl::OkStatus();
+  }
+  // True when the part's last octet is a line end that no field follows.
+  bool ends_line(const Part& part) const {
+    return part.end > part.begin && eml_.text[part.end - 1] == '\n' &&
+           eml_.marks.back().offset != part.end;
+  }
+
+  const ParsedText& eml_;
+  JobHeaders job_;
+  MessageBuilder& builder_;
+  HeaderBlock top_;
+  std::vector<Part> parts_;
+  std::vector<Edit> edits_;
+};
+
+}  // namespace
+
+StatusOr<ParsedText> parse_eml(std::string_view name, std::string_view contents) {
+  std::string lines;
+  lines.reserve(contents.size() + 1);
+  size_t line = 1;
+  size_t column = 0;
+  const auto where = [&] {
+    return std::string(name) + ":" + std::to_string(line) + ":" + std::to_string(column + 1) + ": ";
+  };
+  for (size_t i = 0; i < contents.size(); ++i) {
+    const char c = contents[i];
+    if (c == '\0') return invalid(where() + "a NUL octet; no message may hold one");
+    if (c == '\r') {
+      if (i + 1 < contents.size() && contents[i + 1] == '\n') continue;
+      return invalid(where() + "a CR without LF; store the file with LF or CRLF line ends");
+    }
+    lines += c;
+    if (c == '\n') {
+      ++line;
+      column = 0;
+    } else if (column++ == kLineMax) {
+      --column;
+      return invalid(where() +
+                     "a line of more than 998 octets; fold it or encode its part as "
+                     "quoted-printable or base64 (RFC 5322 §2.1.1)");
+    }
+  }
+  if (lines.empty() || lines.back() != '\n') lines += '\n';
+  return parse_mustache(name, lines);
+}
+
+StatusOr<ParsedText> from_of_eml(const ParsedText& eml) {
+  const HeaderBlock top = parse_headers(eml.text, 0, eml.text.size());
+  const HeaderField* from = top.find("From");
+  if (from == nullptr) {
+    return invalid(eml.name +
+                   ":1:1: no From header, and job.toml has no \"from\"; add one of them");
+  }
+  return eml.unfolded(from->value_begin, from->end - 1);
+}
+
+Status add_eml(const ParsedText& eml, JobHeaders headers, MessageBuilder& builder) {
+  return EmlCompiler(eml, std::move(headers), builder).run();
+}
+
+}  // namespace sluice

@@ -1,0 +1,271 @@
+#include "engine/resolve/route_policy.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "engine/base/strings.h"
+#include "engine/resolve/site_name.h"
+#include "resolver_cache/mx.h"
+
+namespace sluice {
+namespace {
+
+using resolver_cache::AnswerKind;
+
+enum class Fault : uint8_t {
+  kBadName,
+  kNameError,
+  kNameErrorOnce,
+  kNullMx,
+  kMxFailed,
+  kAddressFailed,
+  kNoAddress,
+  kNoAddressStale,
+  kUnusable,
+  kLiteralRefused,
+  kLiteralUnusable,
+  kNotAsked,
+};
+
+struct Rule {
+  Fault fault;
+  State state;
+  EnhancedCode enhanced;
+  const char* text;  // said behind "<domain>: "
+};
+
+constexpr std::array<Rule, 12> kRules = {{
+    {Fault::kBadName, State::kBounced, {5, 1, 2}, "this is no domain name"},
+    {Fault::kNameError, State::kBounced, {5, 1, 2}, "the domain does not exist"},
+    {Fault::kNameErrorOnce,
+     State::kDeferred,
+     {4, 4, 4},
+     "the domain does not exist; asked again before it is believed"},
+    {Fault::kNullMx, State::kBounced, {5, 1, 10}, "the domain takes no mail (null MX)"},
+    {Fault::kMxFailed, State::kDeferred, {4, 4, 3}, "MX lookup failed"},
+    {Fault::kAddressFailed, State::kDeferred, {4, 4, 3}, "address lookup failed"},
+    {Fault::kNoAddress, State::kBounced, {5, 4, 4}, "no exchanger has an address"},
+    {Fault::kNoAddressStale,
+     State::kDeferred,
+     {4, 4, 4},
+     "no exchanger of the last known MX records has an address"},
+    {Fault::kUnusable,
+     State::kDeferred,
+     {4, 4, 4},
+     "no exchanger has an address that may be used (see [smtp] allowed_networks)"},
+    {Fault::kLiteralRefused,
+     State::kBounced,
+     {5, 1, 2},
+     "address literals are not allowed (see [smtp] allow_address_literals)"},
+    {Fault::kLiteralUnusable,
+     State::kDeferred,
+     {4, 4, 4},
+     "this address may not be used (see [smtp] allowed_networks)"},
+    {Fault::kNotAsked, State::kDeferred, {4, 4, 3}, "not looked up"},
+}};
+
+constexpr bool rules_are_in_order() {
+  for (size_t i = 0; i < kRules.size(); ++i) {
+    if (static_cast<size_t>(kRules[i].fault) != i) return false;
+  }
+  return true;
+}
+static_assert(rules_are_in_order());
+
+Route fail(std::string_view domain, Fault fault, std::string_view detail) {
+  const Rule& rule = kRules[static_cast<size_t>(fault)];
+  Route route;
+  route.failure.state = rule.state;
+  route.failure.scope = Scope::kSite;
+  route.failure.reply.enhanced = rule.enhanced;
+  std::string& text = route.failure.reply.text;
+  text = escaped(domain, 255);
+  text += ": ";
+  text += rule.text;
+  if (!detail.empty()) {
+    text += ": ";
+    text += detail;
+  }
+  return route;
+}
+
+// Addresses of one family that may be used; counts those that may not.
+std::vector<IpAddress> usable_addresses(const Finding& finding, Family family, bool use_family,
+                                        const RoutePolicy& policy, size_t& refused) {
+  std::vector<IpAddress> addresses;
+  if (finding.kind != AnswerKind::kPositive) return addresses;
+  for (const resolver_cache::Item& item : finding.items) {
+    IpAddress address;
+    address.family = family;
+    if (item.data.size() != (family == Family::kIpv4 ? 4U : 16U)) continue;
+    std::copy(item.data.begin(), item.data.end(), address.octets.begin());
+    const auto allows = [&](const Network& network) { return network.contains(address); };
+    const bool allowed =
+        !is_special_purpose(address) ||
+        std::any_of(policy.allowed_networks.begin(), policy.allowed_networks.end(), allows);
+    if (use_family && allowed) {
+      addresses.push_back(address);
+    } else {
+      ++refused;
+    }
+  }
+  return addresses;
+}
+
+std::vector<IpAddress> interleaved(const std::vector<IpAddress>& first,
+                                   const std::vector<IpAddress>& second) {
+  std::vector<IpAddress> all;
+  all.reserve(first.size() + second.size());
+  for (size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
+    if (i < first.size()) all.push_back(first[i]);
+    if (i < second.size()) all.push_back(second[i]);
+  }
+  return all;
+}
+
+// What the address lookups of all hosts come to.
+struct Tally {
+  Instant expires = kForever;
+  bool stale = false;
+  size_t refused = 0;
+  const HostFinding* failed_host = nullptr;
+  std::string_view failed_detail;
+
+  void add(const HostFinding& host, const Finding& finding) {
+    if (!finding.asked) return;
+    expires = std::min(expires, finding.expires);
+    stale = stale || finding.stale;
+    if (finding.kind == AnswerKind::kFailed && failed_host == nullptr) {
+      failed_host = &host;
+      failed_detail = finding.detail;
+    }
+  }
+};
+
+Route judge_none_usable(std::string_view domain, const Finding& mx, bool implicit,
+                        const Tally& tally) {
+  if (tally.failed_host != nullptr) {
+    return fail(domain, Fault::kAddressFailed,
+                tally.failed_host->name + ": " + std::string(tally.failed_detail));
+  }
+  if (tally.refused > 0) return fail(domain, Fault::kUnusable, "");
+  if (mx.stale) return fail(domain, Fault::kNoAddressStale, "");
+  return fail(domain, Fault::kNoAddress, implicit ? "neither MX nor address records exist" : "");
+}
+
+}  // namespace
+
+MxStep judge_mx(std::string_view domain, const Finding& mx) {
+  MxStep step;
+  switch (mx.kind) {
+    case AnswerKind::kPositive:
+      if (resolver_cache::is_null_mx(mx.items)) {
+        const Fault fault = mx.stale ? Fault::kNoAddressStale : Fault::kNullMx;
+        step.decided = fail(domain, fault, "");
+        break;
+      }
+      for (const resolver_cache::Item& item : mx.items) {
+        step.hosts.push_back({item.data, item.preference, {}, {}});
+      }
+      break;
+    case AnswerKind::kNoData:
+      step.implicit = true;
+      step.hosts.push_back({std::string(domain), 0, {}, {}});
+      break;
+    case AnswerKind::kNameError:
+      step.decided = fail(domain, mx.confirmed ? Fault::kNameError : Fault::kNameErrorOnce, "");
+      break;
+    case AnswerKind::kFailed:
+      step.decided = fail(domain, Fault::kMxFailed, mx.detail);
+      break;
+  }
+  step.decided.expires = mx.expires;
+  step.decided.stale = mx.stale;
+  return step;
+}
+
+bool needs_other_family(const std::vector<HostFinding>& hosts) {
+  bool unasked = false;
+  for (const HostFinding& host : hosts) {
+    for (const Finding* finding : {&host.ipv4, &host.ipv6}) {
+      if (!finding->asked) {
+        unasked = true;
+      } else if (finding->kind == AnswerKind::kPositive || finding->kind == AnswerKind::kFailed) {
+        return false;
+      }
+    }
+  }
+  return unasked;
+}
+
+Route judge_addresses(std::string_view domain, const Finding& mx, bool implicit,
+                      const std::vector<HostFinding>& hosts, const RoutePolicy& policy) {
+  Route route;
+  Tally tally;
+  std::vector<std::string> names;
+  for (const HostFinding& host : hosts) {
+    names.push_back(host.name);
+    tally.add(host, host.ipv4);
+    tally.add(host, host.ipv6);
+    const std::vector<IpAddress> v4 =
+        usable_addresses(host.ipv4, Family::kIpv4, policy.use_ipv4, policy, tally.refused);
+    const std::vector<IpAddress> v6 =
+        usable_addresses(host.ipv6, Family::kIpv6, policy.use_ipv6, policy, tally.refused);
+    Exchanger exchanger;
+    exchanger.name = host.name;
+    exchanger.preference = host.preference;
+    exchanger.addresses = policy.ipv4_first ? interleaved(v4, v6) : interleaved(v6, v4);
+    if (!exchanger.addresses.empty()) route.exchangers.push_back(std::move(exchanger));
+  }
+  if (route.exchangers.empty()) route = judge_none_usable(domain, mx, implicit, tally);
+  route.site = site_name(std::move(names));
+  route.stale = mx.stale || tally.stale;
+  route.implicit_mx = implicit;
+  route.expires = std::min(mx.expires, tally.expires);
+  return route;
+}
+
+bool is_address_literal(std::string_view domain) { return !domain.empty() && domain[0] == '['; }
+
+Route judge_literal(std::string_view domain, const RoutePolicy& policy) {
+  constexpr std::string_view kIpv6Tag = "IPv6:";
+  if (domain.size() < 2 || domain.back() != ']') return fail(domain, Fault::kBadName, "");
+  std::string_view inside = domain.substr(1, domain.size() - 2);
+  const bool tagged = starts_with_ignore_case(inside, kIpv6Tag);
+  if (tagged) inside.remove_prefix(kIpv6Tag.size());
+  const std::optional<IpAddress> address = parse_ip(inside);
+  if (!address || (address->family == Family::kIpv6) != tagged) {
+    return fail(domain, Fault::kBadName, "");
+  }
+  if (!policy.allow_address_literals) return fail(domain, Fault::kLiteralRefused, "");
+
+  const bool v4 = address->family == Family::kIpv4;
+  Finding finding;
+  finding.kind = AnswerKind::kPositive;
+  finding.items.push_back(
+      {0, std::string(address->octets.begin(), address->octets.begin() + (v4 ? 4 : 16))});
+  size_t refused = 0;
+  const std::vector<IpAddress> usable = usable_addresses(
+      finding, address->family, v4 ? policy.use_ipv4 : policy.use_ipv6, policy, refused);
+  Route route;
+  if (refused > 0) route = fail(domain, Fault::kLiteralUnusable, "");
+  const std::string name = "[" + to_string(*address) + "]";
+  route.site = name;
+  route.expires = kForever;
+  if (!usable.empty()) route.exchangers.push_back({name, 0, usable});
+  return route;
+}
+
+Route judge_bad_name(std::string_view domain) {
+  Route route = fail(domain, Fault::kBadName, "");
+  route.expires = kForever;
+  return route;
+}
+
+Route judge_not_asked(std::string_view domain, std::string_view why) {
+  return fail(domain, Fault::kNotAsked, why);
+}
+
+}  // namespace sluice

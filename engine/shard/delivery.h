@@ -1,0 +1,60 @@
+// The story of a connection: dial, talk, record, close.
+//
+// deliver() is one coroutine a connection. It asks the lane for rows while the dialog's window is
+// open, composes each at once, sends what the dialog says, feeds it what comes, and records every
+// verdict. It ends when the receiver, the limits or a lack of mail end the connection; every row
+// that it took has its verdict by then.
+//
+// THREAD. The lane's shard. LIMITS. Every wait has a deadline from SmtpTimeouts.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/compose/message_buffer.h"
+#include "engine/connect/channel.h"
+#include "engine/converse/dialog.h"
+#include "engine/ring/task.h"
+#include "engine/shard/lane.h"
+
+namespace sluice {
+
+class Shard;
+
+// What is in flight of one row on a connection.
+struct InFlight {
+  OpenSegment* segment = nullptr;
+  SegmentRow number = 0;
+  uint32_t attempts = 0;  // with this one
+  WallTime first_at{};
+  uint64_t size = 0;
+  bool taken = false;      // a row without a verdict
+  bool content_out = false;  // its content is with the channel: the buffer must stay
+  std::unique_ptr<MessageBuffer> message;
+};
+
+// A slot of the shard's table: outlives the coroutine's waits and whatever the kernel holds.
+struct Connection {
+  explicit Connection(Loop& loop) : channel(loop) {}
+
+  Channel channel;
+  std::unique_ptr<Dialog> dialog;
+  std::vector<InFlight> in_flight;  // the ticket is the index
+  std::vector<Dialog::Output> outputs;  // handed to the channel, in order
+  std::vector<iovec> pieces;
+  std::vector<size_t> output_ends;  // index behind each output's last piece
+  std::string exchanger;            // its host name
+  uint64_t session = 0;
+  uint64_t progress_mark = 0;  // octets sent when the deadline was last set
+  uint64_t answered = 0;       // messages that got a verdict
+  bool greeted = false;        // the lane counts it as no longer dialling
+  bool idle = false;           // in the lane's list
+};
+
+// REQUIRES: the lane counted the connection as open; deliver() counts it out at its end.
+Task<> deliver(Shard& shard, Lane& lane, Connection& connection);
+
+}  // namespace sluice

@@ -1,0 +1,247 @@
+#include "engine/shard/engine.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <future>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/base/digest.h"
+#include "engine/base/log.h"
+#include "engine/base/strings.h"
+#include "engine/resolve/cares_lookup.h"
+#include "engine/ring/gate.h"
+#include "engine/ring/loop.h"
+#include "engine/ring/uring_io.h"
+
+namespace sluice {
+namespace {
+
+// Files of journal, segments, DNS and the program besides connections.
+constexpr uint64_t kOtherDescriptors = 4'096;
+
+uint64_t random_seed() {
+  const std::string bytes = secret_bytes(8);
+  uint64_t seed = 0;
+  for (const char c : bytes) seed = seed << 8 | static_cast<unsigned char>(c);
+  return seed;
+}
+
+void pin_to_core(uint32_t index) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  uint32_t seen = 0;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (!CPU_ISSET(core, &allowed) || seen++ != index) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    (void)sched_setaffinity(0, sizeof one, &one);
+    return;
+  }
+}
+
+LoopOptions loop_options(const Limits& limits) {
+  return {.frame_bytes_max = limits.frame_bytes_per_shard,
+          .mailbox_entries = limits.mailbox_entries,
+          .turn_budget = limits.turn_budget};
+}
+
+}  // namespace
+
+uint32_t usable_cores() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+  return static_cast<uint32_t>(std::max(CPU_COUNT(&allowed), 1));
+}
+
+struct Engine::Thread {
+  uint32_t number = 0;
+  std::thread thread;
+  std::promise<Status> made;      // ring, resolver and journal stand
+  std::promise<void> go;          // all shards are made, or starting has failed
+  std::promise<Status> recovered;  // shard 0: what was active goes on
+  bool start_failed = false;      // set before `go`
+};
+
+Engine::Engine(Configuration config, Limits limits) {
+  const uint32_t shards = config.engine.shards != 0 ? config.engine.shards : usable_cores();
+  const auto start = Instant(std::chrono::duration_cast<Duration>(
+      std::chrono::steady_clock::now().time_since_epoch()));
+  cache_ = std::make_unique<resolver_cache::Cache>(cache_options_of(config, random_seed()));
+  peers_ = std::make_unique<Peers>(std::move(config), limits, shards, start);
+}
+
+Engine::~Engine() {
+  for (const auto& thread : threads_) CHECK(!thread->thread.joinable());
+}
+
+std::string Engine::describe_limits() const {
+  const Limits& l = peers_->limits;
+  const uint64_t mib = 1U << 20;
+  return "limits of each of " + std::to_string(peers_->shard_count) + " shards: " +
+         grouped(std::min(config().engine.max_connections / peers_->shard_count + 1,
+                          l.connections_per_shard)) +
+         " connections, " + grouped(l.resolutions_per_shard) + " domains being resolved, " +
+         grouped(l.cursors_per_shard) + " blocks queued, " + grouped(l.due_rows_per_shard) +
+         " deferred rows, " + std::to_string(l.frame_bytes_per_shard / mib) +
+         " MiB of frames; sent twice after a crash at most: what is in flight and " +
+         grouped(l.uncommitted_verdicts_max) + " answers not yet synced";
+}
+
+Status Engine::start() {
+  RETURN_IF_ERROR(require_descriptors(config().engine.max_connections + kOtherDescriptors));
+  for (uint32_t number = 0; number < peers_->shard_count; ++number) {
+    threads_.push_back(std::make_unique<Thread>());
+    threads_.back()->number = number;
+  }
+  // Shard 0 first: it makes the spool's directories.
+  Status status;
+  std::vector<std::future<Status>> made;
+  for (const auto& thread : threads_) {
+    if (!status.ok()) break;
+    made.push_back(thread->made.get_future());
+    thread->thread = std::thread([this, &thread] { run_shard(*thread); });
+    status = made.back().get();
+  }
+  for (const auto& thread : threads_) {
+    thread->start_failed = !status.ok();
+    thread->go.set_value();
+  }
+  if (status.ok()) status = threads_[0]->recovered.get_future().get();
+  if (!status.ok()) {
+    if (!threads_[0]->start_failed) drain();
+    wait();
+  }
+  return status;
+}
+
+namespace {
+
+Task<> keep(Task<Status> task, Status& out, bool& done) {
+  out = co_await std::move(task);
+  done = true;
+}
+
+// Runs the loop until the task has ended.
+Status run_to_end(Loop& loop, Gate& gate, Task<Status> task) {
+  Status status;
+  bool done = false;
+  {
+    const Executor::Scope scope(loop.executor());
+    gate.spawn(keep(std::move(task), status, done));
+  }
+  while (!done) loop.turn();
+  loop.turn(loop.now());  // lets the frame go
+  return status;
+}
+
+Task<Status> close_lookup(Lookup& lookup) {
+  co_await lookup.close();
+  co_return Status();
+}
+
+}  // namespace
+
+void Engine::run_shard(Thread& thread) {
+  if (config().engine.shards == 0) pin_to_core(thread.number);
+  StatusOr<std::unique_ptr<UringIo>> io =
+      UringIo::create({.operations_max = peers_->limits.operations_per_ring});
+  if (!io.ok()) {
+    thread.made.set_value(io.status());
+    return;
+  }
+  Loop loop(**io, loop_options(peers_->limits));
+  const Executor::Scope scope(loop.executor());
+  Gate gate;
+  StatusOr<std::unique_ptr<CaresLookup>> lookup =
+      CaresLookup::create(loop, cares_options_of(config()));
+  if (!lookup.ok()) {
+    thread.made.set_value(lookup.status());
+    return;
+  }
+  Shard shard(*peers_, loop, **lookup, *cache_, thread.number);
+  std::unique_ptr<Intake> intake;
+  Status status;
+  if (thread.number == 0) {
+    intake = std::make_unique<Intake>(shard);
+    status = intake->prepare();
+  }
+  if (status.ok()) {
+    status = run_to_end(loop, gate, shard.start());
+  } else {
+    (void)run_to_end(loop, gate, close_lookup(**lookup));
+  }
+  const bool made = status.ok();
+  thread.made.set_value(status);
+  if (!made) return;
+  thread.go.get_future().wait();
+  if (thread.start_failed) {
+    shard.drain(loop.now());
+  } else if (intake) {
+    status = run_to_end(loop, gate, intake->recover());
+    if (status.ok()) shard.services().spawn(intake->watch());
+    thread.recovered.set_value(status);
+  }
+  while (!shard.stopped()) {
+    loop.turn();
+    if (intake && shard.draining()) intake->stop();
+  }
+  loop.turn(loop.now());
+  peers_->shards[thread.number] = nullptr;
+}
+
+void Engine::drain() {
+  for (uint32_t number = 0; number < peers_->shard_count; ++number) {
+    Shard* shard = peers_->shards[number];
+    if (shard == nullptr) continue;
+    const Duration timeout = config().engine.drain_timeout;
+    while (!peers_->post(number, [shard, timeout] { shard->drain(shard->now() + timeout); })) {
+      std::this_thread::yield();
+    }
+  }
+}
+
+void Engine::wait() {
+  for (const auto& thread : threads_) {
+    if (thread->thread.joinable()) thread->thread.join();
+  }
+}
+
+Status Engine::ask(uint32_t shard, std::function<void()> query) {
+  auto done = std::make_shared<std::promise<void>>();
+  std::future<void> answered = done->get_future();
+  if (peers_->shards[shard] == nullptr || !peers_->post(shard, [done, query] {
+        query();
+        done->set_value();
+      })) {
+    return unavailable("shard " + std::to_string(shard) + " is not running or too busy");
+  }
+  if (answered.wait_for(kQueryTimeout) != std::future_status::ready) {
+    return unavailable("shard " + std::to_string(shard) + " does not answer");
+  }
+  return {};
+}
+
+StatusOr<std::vector<JobStatus>> Engine::jobs() {
+  auto out = std::make_shared<std::vector<JobStatus>>();
+  RETURN_IF_ERROR(ask(0, [this, out] {
+    if (peers_->intake != nullptr) *out = peers_->intake->status();
+  }));
+  return std::move(*out);
+}
+
+StatusOr<std::vector<Shard::SiteStatus>> Engine::sites() {
+  std::vector<Shard::SiteStatus> all;
+  for (uint32_t number = 0; number < peers_->shard_count; ++number) {
+    auto out = std::make_shared<std::vector<Shard::SiteStatus>>();
+    RETURN_IF_ERROR(ask(number, [this, number, out] {
+      *out = peers_->shards[number]->site_status();
+    }));
+    all.insert(all.end(), out->begin(), out->end());
+  }
+  return all;
+}
+
+}  // namespace sluice

@@ -1,0 +1,65 @@
+// The engine: its threads, from start to drain.
+//
+// PURPOSE. One thread a shard, each with its ring, resolver and journal; shard 0 also takes jobs.
+// THREAD. start(), drain() and wait() from the thread that made it; the queries from any.
+// ERRORS. start() gives the first reason why it cannot run: the ring, the spool, the journal, DNS,
+//   the recovery of what was active.
+// LIMITS. Limits, printed by describe_limits(). A query that a shard does not answer within
+//   kQueryTimeout is Unavailable.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/model/configuration.h"
+#include "engine/model/limits.h"
+#include "engine/shard/intake.h"
+#include "engine/shard/peers.h"
+#include "engine/shard/shard.h"
+#include "resolver_cache/cache.h"
+
+namespace sluice {
+
+// Cores that this process may run on.
+uint32_t usable_cores();
+
+class Engine {
+ public:
+  static constexpr Duration kQueryTimeout = std::chrono::seconds(5);
+
+  Engine(Configuration config, Limits limits);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  // REQUIRES: never started, start() failed, or wait() has returned.
+  ~Engine();
+
+  // Returns when all shards run and what was active before goes on, or cannot.
+  Status start();
+  // Begins to stop: nothing new is taken; what is in flight may end until the drain time-out.
+  void drain();
+  // Until all shards have stopped.
+  void wait();
+  bool halted() const { return peers_->halted.load(std::memory_order_relaxed); }
+
+  StatusOr<std::vector<JobStatus>> jobs();
+  StatusOr<std::vector<Shard::SiteStatus>> sites();
+
+  uint32_t shard_count() const { return peers_->shard_count; }
+  const Configuration& config() const { return peers_->config; }
+  std::string describe_limits() const;
+
+ private:
+  struct Thread;
+  void run_shard(Thread& thread);
+  // Runs `query` on a shard's thread and waits for it.
+  Status ask(uint32_t shard, std::function<void()> query);
+
+  std::unique_ptr<Peers> peers_;
+  std::unique_ptr<resolver_cache::Cache> cache_;
+  std::vector<std::unique_ptr<Thread>> threads_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,249 @@
+#include "engine/shard/intake.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/log.h"
+#include "engine/shard/job_loader.h"
+#include "engine/shard/shard.h"
+#include "engine/spool/job_directory.h"
+#include "engine/spool/job_files.h"
+
+namespace sluice {
+namespace {
+
+constexpr Duration kLookInterval = std::chrono::milliseconds(200);
+constexpr Duration kPostAgain = std::chrono::milliseconds(5);
+constexpr Duration kFinishAgain = std::chrono::seconds(10);
+
+}  // namespace
+
+void Peers::job_ended(const JobPtr& job) {
+  Intake* const target = intake;
+  if (shards[0] == nullptr || target == nullptr) return;
+  while (!post(0, [target, job] { target->job_ended(job); })) {
+    // Shard 0's mailbox is full: it empties it every turn, unless it is this very thread.
+    if (Executor::is_current(shards[0]->loop().executor())) {
+      target->job_ended(job);
+      return;
+    }
+  }
+}
+
+Intake::Intake(Shard& home) : home_(home), pause_(home.loop()) { home.peers().intake = this; }
+
+Intake::~Intake() { home_.peers().intake = nullptr; }
+
+Status Intake::prepare() {
+  Io& io = home_.io();
+  const SpoolPaths& spool = home_.peers().spool;
+  RETURN_IF_ERROR(io.make_directory(spool.root, 0755));
+  if (const StatusOr<FileStat> there = io.stat(spool.incoming); !there.ok()) {
+    RETURN_IF_ERROR(io.make_directory(spool.incoming, 02770));
+  }
+  for (const std::string& path : {spool.active, spool.journal, spool.done, spool.failed,
+                                  spool.suppress}) {
+    if (!io.stat(path).ok()) RETURN_IF_ERROR(io.make_directory(path, 0750));
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> lists, io.list(spool.suppress));
+  if (!lists.empty()) {
+    return not_built("suppression lists are not built yet, and " + spool.suppress + "/" +
+                     lists.front() + " is one: move it away if mail may go to those recipients");
+  }
+  return {};
+}
+
+Task<bool> Intake::post_to(uint32_t shard, std::function<void(Shard&)> message) {
+  Shard* target = home_.peers().shards[shard];
+  if (target == &home_) {
+    message(home_);
+    co_return true;
+  }
+  const auto wait = std::make_unique<Pause>(home_.loop());
+  while (!home_.draining()) {
+    const bool posted = home_.peers().post(shard, [target, message] { message(*target); });
+    if (posted) co_return true;
+    co_await wait->lasting(kPostAgain);
+  }
+  co_return false;
+}
+
+// Makes a job known to all shards, before any of its segments.
+Task<bool> Intake::enroll(const JobPtr& job) {
+  job->index = jobs_made_++;
+  for (uint32_t shard = 0; shard < home_.peers().shard_count; ++shard) {
+    const bool posted = co_await post_to(shard, [job](Shard& s) { s.register_job(job); });
+    if (!posted) co_return false;
+  }
+  co_return true;
+}
+
+Task<bool> Intake::publish(SegmentPtr segment) {
+  for (uint32_t shard = 0; shard < home_.peers().shard_count; ++shard) {
+    const bool posted = co_await post_to(shard, [segment](Shard& s) { s.publish(segment); });
+    if (!posted) co_return false;
+  }
+  co_return true;
+}
+
+Task<> Intake::watch() {
+  const std::string& incoming = home_.peers().spool.incoming;
+  while (!home_.draining()) {
+    const StatusOr<std::vector<std::string>> names = home_.io().list(incoming);
+    if (!names.ok()) {
+      log(LogLevel::kError, "cannot look into " + incoming + ": " + message_of(names.status()));
+    } else {
+      for (const std::string& name : *names) {
+        if (!is_takeable(name) || active_.size() + taking_.size() >= kActiveMax) continue;
+        if (std::find(taking_.begin(), taking_.end(), name) != taking_.end()) continue;
+        if (!home_.io().stat(incoming + "/" + name + "/job.toml").ok()) continue;
+        taking_.push_back(name);
+        home_.services().spawn(take(name));
+      }
+    }
+    co_await pause_.lasting(kLookInterval);
+  }
+}
+
+Task<> Intake::take(std::string name) {
+  const SpoolPaths& spool = home_.peers().spool;
+  const std::string from = spool.incoming_job(name);
+  const std::string id = make_job_id(name, home_.wall_now(), home_.io().random().next());
+  const std::string directory = spool.active_job(id);
+  Status status = home_.io().rename(from, directory);
+  if (!status.ok()) {
+    log(LogLevel::kError, "cannot take " + from + ": " + message_of(status));
+    // Looked at again after a while, not five times a second.
+    const auto wait = std::make_unique<Pause>(home_.loop());
+    co_await wait->lasting(kFinishAgain);
+  } else {
+    const auto files = std::make_unique<FileTasks>(home_.loop());
+    status = co_await files->sync_directory(spool.active);
+    if (status.ok()) {
+      status = home_.io().make_directory(JobPaths(directory).segments, 0750);
+    }
+    StatusOr<JobPtr> job = status;
+    if (status.ok()) {
+      job = co_await load_job(home_.loop(), home_.config(), home_.limits(),
+                              {.directory = directory,
+                               .id = id,
+                               .created = home_.wall_now(),
+                               .shards = home_.peers().shard_count});
+    }
+    if (job.ok()) {
+      const bool enrolled = co_await enroll(*job);
+      if (enrolled) {
+        log(LogLevel::kInfo, "job " + id + " taken");
+        auto active = std::make_shared<Active>();
+        active->job = *job;
+        active_.push_back(active);
+        home_.services().spawn(run_job(active, TakenSoFar()));
+      }
+    } else {
+      Task<> refusing = refuse(directory, id, job.status());
+      co_await std::move(refusing);
+    }
+  }
+  std::erase(taking_, name);
+}
+
+Task<> Intake::refuse(std::string directory, std::string id, Status why) {
+  log(LogLevel::kWarning, "job " + id + " refused: " + message_of(why));
+  const WallTime now = home_.wall_now();
+  const auto files = std::make_unique<FileTasks>(home_.loop());
+  Status status =
+      co_await files->write_durably(JobPaths(directory).error, error_text(id, why, now));
+  if (status.ok()) {
+    status = home_.io().rename(directory, home_.peers().spool.failed_job(id));
+  }
+  if (!status.ok()) log(LogLevel::kError, "job " + id + ": " + message_of(status));
+  JobStatus failed;
+  failed.id = id;
+  failed.phase = "failed";
+  failed.created = failed.finished = now;
+  failed.error = message_of(why);
+  remember(std::move(failed));
+}
+
+Task<> Intake::run_job(std::shared_ptr<Active> active, TakenSoFar so_far) {
+  const JobPtr job = active->job;
+  if (job->spec.send.start && *job->spec.send.start > home_.wall_now()) {
+    active->phase = "scheduled";
+    const auto wait = std::make_unique<Pause>(home_.loop());
+    // In steps, so that a clock that is set does not matter for long, nor a drain.
+    while (*job->spec.send.start > home_.wall_now() && !home_.draining()) {
+      const Duration left = *job->spec.send.start - home_.wall_now();
+      co_await wait->lasting(std::min<Duration>(left, std::chrono::milliseconds(200)));
+    }
+    active->phase = "taking";
+  }
+  if (!active->taker) active->taker = std::make_unique<ListTaker>(home_, job, *this);
+  const Status status = co_await active->taker->run(so_far);
+  const bool finished = active->taker->finished();
+  active->taker.reset();
+  if (!status.ok()) {
+    log(LogLevel::kError, "job " + job->id + ": its list could not be read to the end: " +
+                              message_of(status) + "; what was taken is sent");
+  }
+  if (!finished) co_return;
+  active->phase = "sending";
+  IntakeProgress progress;
+  progress.job = job->id;
+  progress.finished = true;
+  const auto files = std::make_unique<FileTasks>(home_.loop());
+  const Status written = co_await files->write_durably(JobPaths(job->directory).progress,
+                                                       progress_text(progress));
+  if (!written.ok()) log(LogLevel::kError, "job " + job->id + ": " + message_of(written));
+  if (job->open_rows.fetch_sub(1, std::memory_order_acq_rel) == 1) job_ended(job);
+}
+
+void Intake::job_ended(const JobPtr& job) { home_.services().spawn(finish(job)); }
+
+Task<> Intake::finish(JobPtr job) {
+  const auto files = std::make_unique<FileTasks>(home_.loop());
+  const auto wait = std::make_unique<Pause>(home_.loop());
+  JobSummary summary;
+  summary.job = job->id;
+  summary.name = job->spec.name;
+  summary.counts = job->progress.snapshot();
+  summary.created = job->created;
+  summary.finished = home_.wall_now();
+  const std::string done = home_.peers().spool.done_job(job->id);
+  while (!home_.draining()) {
+    Status status =
+        co_await files->write_durably(JobPaths(job->directory).summary, summary_json(summary));
+    if (status.ok()) status = home_.io().rename(job->directory, done);
+    if (status.ok()) status = co_await files->sync_directory(home_.peers().spool.done);
+    if (status.ok()) break;
+    log(LogLevel::kError, "job " + job->id + " is finished but cannot be moved to done/: " +
+                              message_of(status) + "; trying again");
+    co_await wait->lasting(kFinishAgain);
+  }
+  log(LogLevel::kInfo, "job " + job->id + " done");
+  const JobStatus status{job->id, summary.name, "done", summary.counts, summary.created,
+                         summary.finished, {}};
+  remember(status);
+  std::erase_if(active_, [&](const auto& active) { return active->job == job; });
+  for (uint32_t shard = 0; shard < home_.peers().shard_count; ++shard) {
+    (void)co_await post_to(shard, [index = job->index](Shard& s) { s.forget_job(index); });
+  }
+}
+
+void Intake::remember(JobStatus status) {
+  remembered_.push_back(std::move(status));
+  if (remembered_.size() > kRememberedMax) remembered_.pop_front();
+}
+
+JobStatus Intake::status_of(const Active& active) const {
+  const Job& job = *active.job;
+  return {job.id, job.spec.name, active.phase, job.progress.snapshot(), job.created, {}, {}};
+}
+
+std::vector<JobStatus> Intake::status() const {
+  std::vector<JobStatus> out;
+  for (const auto& active : active_) out.push_back(status_of(*active));
+  out.insert(out.end(), remembered_.begin(), remembered_.end());
+  return out;
+}
+
+}  // namespace sluice

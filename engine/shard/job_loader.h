@@ -1,0 +1,31 @@
+// From a job's directory to a job that can be sent: everything is checked before a row counts.
+//
+// Reads job.toml, the files that it names and the beginning of the list; compiles the template
+// against the list's columns; finds the pool. Errors name file, line and mend: they become
+// failed/JOB/error.txt as they are. Thread: the shard's.
+// LIMITS. job.toml 1 MiB; text, html and eml 16 MiB each.
+#pragma once
+
+#include <string>
+
+#include "engine/base/status.h"
+#include "engine/model/configuration.h"
+#include "engine/model/limits.h"
+#include "engine/ring/loop.h"
+#include "engine/ring/task.h"
+#include "engine/shard/job.h"
+
+namespace sluice {
+
+struct JobLoad {
+  std::string directory;
+  std::string id;
+  WallTime created{};
+  uint32_t shards = 1;
+};
+
+// `loop`, `config` and `limits` outlive the task.
+Task<StatusOr<JobPtr>> load_job(Loop& loop, const Configuration& config, const Limits& limits,
+                                JobLoad load);
+
+}  // namespace sluice

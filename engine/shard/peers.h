@@ -1,0 +1,61 @@
+// What a shard knows of the others and of the engine as a whole.
+//
+// One object for all shards, made before the first of them and outliving the last. Descriptors
+// cross shards through post(); nothing else does.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/model/configuration.h"
+#include "engine/model/limits.h"
+#include "engine/ring/mailbox.h"
+#include "engine/schedule/due_queue.h"
+#include "engine/spool/job_directory.h"
+
+namespace sluice {
+
+class Intake;
+class Shard;
+struct Job;
+
+struct Peers {
+  Peers(Configuration configuration, Limits bounds, uint32_t shards, Instant start);
+
+  const Configuration config;
+  const Limits limits;
+  const SpoolPaths spool;
+  const uint32_t shard_count;
+  const TickClock clock;
+  // Filled in by each shard's constructor, before the first turn of any.
+  std::vector<Shard*> shards;
+  // Cursors that wait at the sites of each shard, counted by who sends them there and by who uses
+  // them up: at Limits::cursors_per_shard the senders wait.
+  struct alignas(64) Counter {
+    std::atomic<int64_t> value{0};
+  };
+  std::unique_ptr<Counter[]> cursors;
+  // Who takes and finishes jobs; lives on shard 0.
+  Intake* intake = nullptr;
+  // All rows of a job are final and its list is taken. Any shard's thread.
+  void job_ended(const std::shared_ptr<Job>& job);
+  // Set when sending must stop for good on all shards (the journal failed).
+  std::atomic<bool> halted{false};
+
+  // The shard that resolves a domain, and the one that owns a site.
+  uint32_t home_of(std::string_view domain) const { return place(domain, 0x5bd1e995); }
+  uint32_t owner_of(std::string_view site) const { return place(site, 0x9e3779b9); }
+
+  // Runs `message` on a shard, in order of this caller's posts. False when its mailbox is full:
+  // try again in a moment. Any thread.
+  [[nodiscard]] bool post(uint32_t shard, Mailbox::Message message);
+
+ private:
+  uint32_t place(std::string_view name, uint32_t salt) const;
+};
+
+}  // namespace sluice

@@ -1,0 +1,234 @@
+// The DNS cache that all shards share, and the register of who is asking what.
+//
+// PURPOSE. Keyed by (name, type): answers that live for their TTL, failures that back off, expired
+// positive answers that are served while refreshing fails (RFC 8767), and one outstanding query per
+// key in the whole process: claim() says hit, "you fly" or "somebody flies".
+//
+// READING is wait-free: hash, one bucket of eight slots (one cache line), one comparison; no lock,
+// no reference count, no store to shared memory. Pointers to entries hold until the reader's next
+// quiescent() or offline(); reclaim.h has the argument. README.md states the guarantees.
+//
+// THREAD. Cache: any. Reader, Claim, Flight: the thread that made them (a Flight may be moved to
+// and
+//   landed from another). A Notify runs on the landing thread under a lock of the cache: it may
+//   only post a message to its own shard; it must not call the cache.
+// OWNERSHIP. The cache outlives readers and flights. Entries belong to the cache.
+// TIME. Handed in, never read; all callers use one monotonic clock.
+// LIMITS. A table of fixed size, made at start: no growth, no pause. At most `entries_max` entries
+// and
+//   `bytes_max` octets of them; an entry over kEntryBytesMax is not kept. EVICTION: readers leave
+//   no trace, so there is no recency to go by. Where room is missing a hand goes round the buckets
+//   and takes the worst of each: first what is past all use, then failures, then negative answers,
+//   then the positive answer that expires soonest (only when eight buckets in a row have nothing
+//   else): names in use are refreshed, expire late, and so stay. A full bucket gives up its worst
+//   alike. At most `limbo_max` unlinked entries wait for readers; when that is full the insert is
+//   dropped (the asker still gets its answer). Flights and waiters are as many as the callers' own
+//   concurrency allows.
+// DETERMINISM. Same seed, same calls: same content and evictions.
+// BUGS. A key whose bucket has eight better entries is evicted early: about 1 % of a full cache.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "resolver_cache/answer.h"
+#include "resolver_cache/entry.h"
+#include "resolver_cache/reclaim.h"
+
+namespace resolver_cache {
+
+inline constexpr size_t kEntryBytesMax = 20U << 10;
+
+struct CacheOptions {
+  uint32_t entries_max = 1'000'000;
+  uint64_t bytes_max = 0;  // of entries; 0: 512 an entry
+  uint32_t limbo_max = 1'024;
+  uint64_t seed = 0;  // of the hash
+
+  // Clamps of what answers say (RFC 2308, 8767, 9520).
+  Time positive_ttl_min = std::chrono::seconds(30);
+  Time positive_ttl_max = std::chrono::hours(24);
+  Time negative_ttl_min = std::chrono::seconds(30);
+  Time negative_ttl_max = std::chrono::hours(1);
+  // Failures: the first, doubling with each in a row, up to the second; a quarter of jitter.
+  Time failure_ttl_min = std::chrono::seconds(5);
+  Time failure_ttl_max = std::chrono::minutes(5);
+  // How long past its expiry a positive MX, A or AAAA answer may be served.
+  Time serve_stale = std::chrono::hours(24);
+  // NXDOMAIN is asked again after this at the latest until a second answer, this much later,
+  // agrees.
+  Time name_error_apart = std::chrono::minutes(15);
+};
+
+struct CacheStats {
+  uint64_t entries = 0;
+  uint64_t entry_bytes = 0;
+  uint64_t table_bytes = 0;
+  uint64_t limbo = 0;
+  uint64_t inserted = 0;
+  uint64_t evicted = 0;
+  uint64_t dropped = 0;  // inserts given up: limbo full, no room, or too large
+  uint64_t flights = 0;  // under way
+};
+
+class Cache;
+
+// One per shard. Online from construction on.
+class Reader {
+ public:
+  explicit Reader(Cache& cache);
+  ~Reader();
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  // "I hold no pointer to an entry." Once a turn; REQUIRES: online.
+  void quiescent();
+  // Before blocking in the kernel, and after. While offline nothing may be read.
+  void offline();
+  void online();
+  bool is_online() const { return online_; }
+
+ private:
+  Cache& cache_;
+  Reclaimer::ReaderSlot* slot_;
+  bool online_ = false;
+};
+
+// A pointer into the cache; see READING.
+struct Hit {
+  const Entry* entry = nullptr;  // null: nothing that may be used
+  bool stale = false;
+};
+
+// What landing gives to the one who flew.
+struct Landed {
+  const Entry* entry = nullptr;  // as found by a reader; when `own` is set, it lives there
+  Entry::Ptr own;                // the insert was dropped
+  bool stale = false;            // the refresh failed; this is the old answer
+};
+
+// The duty to bring an answer. Destroying one that did not land gives the duty up: waiters are told
+// and claim anew.
+class Flight {
+ public:
+  Flight() = default;
+  Flight(Flight&& other) noexcept;
+  Flight& operator=(Flight&& other) noexcept;
+  ~Flight();
+
+  explicit operator bool() const { return cache_ != nullptr; }
+  // Stores the answer as the options say, then tells all waiters. `random` is any 64 random bits.
+  // REQUIRES: *this; `reader` is online.
+  Landed land(const Reader& reader, const Answer& answer, Time now, uint64_t random);
+
+ private:
+  friend class Cache;
+  Flight(Cache* cache, std::string name, RecordType type)
+      : cache_(cache), name_(std::move(name)), type_(type) {}
+
+  Cache* cache_ = nullptr;
+  std::string name_;
+  RecordType type_ = RecordType::kA;
+};
+
+struct Claim {
+  enum class Kind : uint8_t {
+    kHit,   // `hit` has it
+    kFly,   // ask the network and land `flight`
+    kWait,  // notify will be called once; then claim again. See Cache::forget.
+  };
+  Kind kind = Kind::kWait;
+  Hit hit;
+  Flight flight;
+  uint64_t ticket = 0;
+};
+
+class Cache {
+ public:
+  using Notify = absl::AnyInvocable<void()>;
+
+  explicit Cache(const CacheOptions& options);
+  // REQUIRES: no reader, no flight.
+  ~Cache();
+  Cache(const Cache&) = delete;
+  Cache& operator=(const Cache&) = delete;
+
+  // Wait-free. `name` is canonical text. REQUIRES: the reader is online.
+  Hit find(const Reader& reader, std::string_view name, RecordType type, Time now) const;
+
+  // find(), and when that gives nothing: a flight, or a place among the waiters of the one under
+  // way.
+  Claim claim(const Reader& reader, std::string_view name, RecordType type, Time now,
+              Notify notify);
+  // A flight to refresh an entry that is still fresh; empty when somebody flies already.
+  Flight claim_refresh(std::string_view name, RecordType type);
+  // Gives a waiter's place up. When it returns, notify has run or never will.
+  void forget(std::string_view name, RecordType type, uint64_t ticket);
+
+  CacheStats stats() const;
+  const CacheOptions& options() const { return options_; }
+
+ private:
+  friend class Reader;
+  friend class Flight;
+
+  static constexpr size_t kSlots = 8;
+  static constexpr size_t kStripes = 64;
+  // A slot is 0 or a pointer below 16 bits of the entry's hash.
+  struct alignas(64) Bucket {
+    std::array<std::atomic<uint64_t>, kSlots> slots{};
+  };
+  struct Waiter {
+    uint64_t ticket;
+    Notify notify;
+  };
+  struct alignas(64) Stripe {
+    mutable std::mutex mutex;
+    absl::flat_hash_map<std::string, std::vector<Waiter>> flights;
+    uint64_t last_ticket = 0;
+  };
+
+  uint64_t hash_of(std::string_view name, RecordType type) const;
+  Bucket& bucket_of(uint64_t hash) { return buckets_[hash & bucket_mask_]; }
+  const Bucket& bucket_of(uint64_t hash) const { return buckets_[hash & bucket_mask_]; }
+  Stripe& stripe_of(uint64_t hash) { return stripes_[(hash & bucket_mask_) % kStripes]; }
+  const Entry* lookup(uint64_t hash, std::string_view name, RecordType type) const;
+
+  Landed land(std::string_view name, RecordType type, const Answer& answer, Time now,
+              uint64_t random);
+  void abandon(std::string_view name, RecordType type);
+  static void tell_waiters(Stripe& stripe, const std::string& key);
+
+  Entry::Ptr build(uint64_t hash, std::string_view name, RecordType type, const Answer& answer,
+                   const Entry* old, Time now, uint64_t random) const;
+  Time failure_pause(uint32_t failures, uint64_t random) const;
+  bool make_room(size_t bytes, Time now);
+  bool place(Entry::Ptr& entry, Time now);
+  bool evict_worst(Bucket& bucket, Time now, bool spare_positive);
+  void unlink(std::atomic<uint64_t>& slot, uint64_t replacement);
+
+  const CacheOptions options_;
+  const uint64_t bytes_max_;
+  uint64_t bucket_mask_ = 0;
+  std::unique_ptr<Bucket[]> buckets_;
+  std::unique_ptr<Stripe[]> stripes_;
+  Reclaimer reclaimer_;
+
+  alignas(64) std::atomic<uint64_t> hand_{0};
+  std::atomic<uint64_t> entries_{0};
+  std::atomic<uint64_t> entry_bytes_{0};
+  std::atomic<uint64_t> inserted_{0};
+  std::atomic<uint64_t> evicted_{0};
+  std::atomic<uint64_t> dropped_{0};
+};
+
+}  // namespace resolver_cache

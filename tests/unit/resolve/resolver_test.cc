@@ -1,0 +1,334 @@
+#include "engine/resolve/resolver.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/resolve/pretended_world.h"
+
+namespace sluice {
+namespace {
+
+using resolver_cache::Rcode;
+using resolver_cache::RecordType;
+
+constexpr std::array<uint8_t, 4> kPublic1 = {198, 41, 0, 4};
+constexpr std::array<uint8_t, 4> kPublic2 = {199, 9, 14, 201};
+constexpr std::array<uint8_t, 4> kPrivate = {10, 0, 0, 1};
+constexpr std::array<uint8_t, 16> kPublic6 = {0x20, 0x01, 0x05, 0x03, 0xba, 0x3e};
+
+// A shard's share of the resolver.
+struct Shard {
+  Shard(PretendedIo& io, resolver_cache::Cache& cache, const ResolverOptions& options)
+      : loop(io, {}), lookup(loop), resolver(loop, lookup, cache, options) {}
+  Loop loop;
+  ZoneLookup lookup;
+  Resolver resolver;
+  Gate gate;
+};
+
+Task<> route_into(Resolver& resolver, std::string domain, RoutePtr& out) {
+  Task<RoutePtr> looking = resolver.route(std::move(domain));
+  out = co_await std::move(looking);
+}
+Task<> close_into(Resolver& resolver, bool& out) {
+  Task<> closing = resolver.close();
+  co_await std::move(closing);
+  out = true;
+}
+
+class ResolverTest : public ::testing::Test {
+ protected:
+  ResolverTest() : cache_(cache_options_of({}, 1)) {}
+  ~ResolverTest() override {
+    if (shard_) close(*shard_);
+  }
+
+  Shard& shard() {
+    if (!shard_) shard_ = std::make_unique<Shard>(io_, cache_, options_);
+    return *shard_;
+  }
+  ZoneLookup& zones() { return shard().lookup; }
+  void start(Shard& shard, const std::string& domain, RoutePtr& out) {
+    const Executor::Scope scope(shard.loop.executor());
+    shard.gate.spawn(route_into(shard.resolver, domain, out));
+  }
+  void turn(Shard& shard) {
+    shard.resolver.before_block();
+    shard.loop.turn(io_.time);
+    shard.resolver.quiescent();
+  }
+  RoutePtr route(const std::string& domain) {
+    RoutePtr result;
+    start(shard(), domain, result);
+    for (int i = 0; i < 10'000 && !result; ++i) {
+      turn(shard());
+      io_.time += std::chrono::milliseconds(10);
+    }
+    EXPECT_NE(result, nullptr);
+    return result;
+  }
+  void close(Shard& shard) {
+    bool closed = false;
+    {
+      const Executor::Scope scope(shard.loop.executor());
+      shard.gate.spawn(close_into(shard.resolver, closed));
+    }
+    for (int i = 0; i < 10'000 && !closed; ++i) {
+      turn(shard);
+      io_.time += std::chrono::milliseconds(10);
+    }
+    EXPECT_TRUE(closed);
+    turn(shard);
+  }
+  void expect_failure(const std::string& domain, State state, EnhancedCode code,
+                      const std::string& text) {
+    const RoutePtr r = route(domain);
+    EXPECT_FALSE(r->usable());
+    EXPECT_TRUE(r->exchangers.empty());
+    EXPECT_EQ(r->failure.state, state);
+    EXPECT_EQ(to_string(r->failure.reply.enhanced), to_string(code));
+    EXPECT_EQ(r->failure.reply.text, text);
+  }
+
+  PretendedIo io_;
+  ResolverOptions options_;
+  resolver_cache::Cache cache_;
+  std::unique_ptr<Shard> shard_;
+};
+
+TEST_F(ResolverTest, ExchangersByPreferenceWithAddresses) {
+  zones().mx("example.com", 20, "mx2.example.com");
+  zones().mx("example.com", 10, "mx1.example.com");
+  zones().a("mx1.example.com", kPublic1);
+  zones().a("mx1.example.com", kPublic2);
+  zones().a("mx2.example.com", kPublic2);
+  const RoutePtr r = route("Example.COM.");
+  ASSERT_TRUE(r->usable());
+  EXPECT_EQ(r->site, "(mx1|mx2).example.com");
+  ASSERT_EQ(r->exchangers.size(), 2U);
+  EXPECT_EQ(r->exchangers[0].name, "mx1.example.com");
+  EXPECT_EQ(r->exchangers[0].addresses.size(), 2U);
+  EXPECT_EQ(to_string(r->exchangers[0].addresses[0]), "198.41.0.4");
+  EXPECT_FALSE(r->stale);
+  EXPECT_FALSE(r->implicit_mx);
+  // From the cache the second time.
+  const size_t asked = zones().asked.size();
+  EXPECT_EQ(asked, 3U);  // no AAAA: no source has IPv6
+  EXPECT_TRUE(route("example.com")->usable());
+  EXPECT_EQ(zones().asked.size(), asked);
+}
+
+TEST_F(ResolverTest, ImplicitMx) {
+  zones().a("example.com", kPublic1);
+  const RoutePtr r = route("example.com");
+  ASSERT_TRUE(r->usable());
+  EXPECT_TRUE(r->implicit_mx);
+  EXPECT_EQ(r->site, "example.com");
+  EXPECT_EQ(r->exchangers.at(0).preference, 0);
+}
+
+TEST_F(ResolverTest, NullMxBounces) {
+  zones().mx("example.com", 0, "");
+  zones().a("example.com", kPublic1);
+  expect_failure("example.com", State::kBounced, {5, 1, 10},
+                 "example.com: the domain takes no mail (null MX)");
+  EXPECT_EQ(zones().asked.size(), 1U);
+}
+
+TEST_F(ResolverTest, NameErrorIsBelievedFifteenMinutesLater) {
+  const std::string once = "gone.com: the domain does not exist; asked again before it is believed";
+  expect_failure("gone.com", State::kDeferred, {4, 4, 4}, once);
+  io_.time += std::chrono::minutes(10);
+  expect_failure("gone.com", State::kDeferred, {4, 4, 4}, once);
+  io_.time += std::chrono::minutes(10);
+  expect_failure("gone.com", State::kBounced, {5, 1, 2}, "gone.com: the domain does not exist");
+  EXPECT_EQ(zones().asked.size(), 2U);
+}
+
+TEST_F(ResolverTest, TroubleOfTheResolverDefers) {
+  zones().failures[{"slow.com", RecordType::kMx}] = LookupAnswer::Failure::kTimeout;
+  expect_failure("slow.com", State::kDeferred, {4, 4, 3},
+                 "slow.com: MX lookup failed: timed out at 127.0.0.1:53");
+  zones().rcodes[{"servfail.com", RecordType::kMx}] = Rcode::kServerFailure;
+  expect_failure("servfail.com", State::kDeferred, {4, 4, 3},
+                 "servfail.com: MX lookup failed: the server answered SERVFAIL at 127.0.0.1:53");
+  zones().rcodes[{"refused.com", RecordType::kMx}] = Rcode::kRefused;
+  expect_failure("refused.com", State::kDeferred, {4, 4, 3},
+                 "refused.com: MX lookup failed: the server answered REFUSED at 127.0.0.1:53");
+}
+
+TEST_F(ResolverTest, ExchangersWithoutAddressNeverFallBackToTheDomain) {
+  zones().a("example.com", kPublic1);
+  zones().mx("example.com", 10, "mx.example.com");
+  expect_failure("example.com", State::kBounced, {5, 4, 4},
+                 "example.com: no exchanger has an address");
+}
+
+TEST_F(ResolverTest, NeitherMxNorAddress) {
+  zones().zones[{"example.com", RecordType::kTxt}];
+  expect_failure("example.com", State::kBounced, {5, 4, 4},
+                 "example.com: no exchanger has an address: neither MX nor address records exist");
+}
+
+TEST_F(ResolverTest, AFailedAddressLookupDefers) {
+  zones().mx("example.com", 10, "mx1.example.com");
+  zones().mx("example.com", 20, "mx2.example.com");
+  zones().failures[{"mx2.example.com", RecordType::kA}] = LookupAnswer::Failure::kTimeout;
+  expect_failure("example.com", State::kDeferred, {4, 4, 3},
+                 "example.com: address lookup failed: mx2.example.com: timed out at 127.0.0.1:53");
+  // One that has an address is enough.
+  zones().mx("other.com", 10, "mx2.example.com");
+  zones().mx("other.com", 20, "mx3.example.com");
+  zones().a("mx3.example.com", kPublic1);
+  const RoutePtr r = route("other.com");
+  ASSERT_TRUE(r->usable());
+  ASSERT_EQ(r->exchangers.size(), 1U);
+  EXPECT_EQ(r->site, "(mx2|mx3).example.com");
+}
+
+TEST_F(ResolverTest, AddressesInsideOurNetworkAreNoRoute) {
+  zones().mx("example.com", 10, "mx.example.com");
+  zones().a("mx.example.com", kPrivate);
+  expect_failure("example.com", State::kDeferred, {4, 4, 4},
+                 "example.com: no exchanger has an address that may be used (see [smtp] "
+                 "allowed_networks)");
+}
+
+TEST_F(ResolverTest, AllowedNetworks) {
+  options_.policy.allowed_networks = {*parse_network("10.0.0.0/8")};
+  zones().mx("example.com", 10, "mx.example.com");
+  zones().a("mx.example.com", kPrivate);
+  EXPECT_TRUE(route("example.com")->usable());
+}
+
+TEST_F(ResolverTest, BothFamiliesInterleaved) {
+  options_.policy.use_ipv6 = true;
+  zones().mx("example.com", 10, "mx.example.com");
+  zones().a("mx.example.com", kPublic1);
+  zones().a("mx.example.com", kPublic2);
+  zones().aaaa("mx.example.com", kPublic6);
+  const RoutePtr r = route("example.com");
+  ASSERT_EQ(r->exchangers.at(0).addresses.size(), 3U);
+  EXPECT_EQ(r->exchangers[0].addresses[0].family, Family::kIpv6);
+  EXPECT_EQ(r->exchangers[0].addresses[1].family, Family::kIpv4);
+}
+
+TEST_F(ResolverTest, OnlyIpv6AddressesDoNotBounceASenderWithoutIpv6) {
+  zones().mx("example.com", 10, "mx.example.com");
+  zones().aaaa("mx.example.com", kPublic6);
+  const RoutePtr r = route("example.com");
+  EXPECT_EQ(r->failure.state, State::kDeferred);
+  EXPECT_EQ(to_string(r->failure.reply.enhanced), "4.4.4");
+}
+
+TEST_F(ResolverTest, Literals) {
+  expect_failure("[198.41.0.4]", State::kBounced, {5, 1, 2},
+                 "[198.41.0.4]: address literals are not allowed (see [smtp] "
+                 "allow_address_literals)");
+}
+
+TEST_F(ResolverTest, LiteralsWhenAllowed) {
+  options_.policy.allow_address_literals = true;
+  const RoutePtr r = route("[198.41.0.4]");
+  ASSERT_TRUE(r->usable());
+  EXPECT_EQ(r->site, "[198.41.0.4]");
+  EXPECT_EQ(r->exchangers.at(0).name, "[198.41.0.4]");
+  EXPECT_FALSE(route("[10.0.0.1]")->usable());
+  EXPECT_FALSE(route("[IPv6:2001:503:ba3e::2:30]")->usable());  // no IPv6 source
+  EXPECT_EQ(route("[2001:503:ba3e::2:30]")->failure.state, State::kBounced);
+  EXPECT_EQ(route("[nonsense")->failure.state, State::kBounced);
+  EXPECT_TRUE(zones().asked.empty());
+}
+
+TEST_F(ResolverTest, BadNames) {
+  EXPECT_EQ(route("a..b")->failure.state, State::kBounced);
+  EXPECT_EQ(route("")->failure.state, State::kBounced);
+  EXPECT_EQ(route(std::string(300, 'x'))->failure.state, State::kBounced);
+  EXPECT_TRUE(zones().asked.empty());
+}
+
+TEST_F(ResolverTest, ServesStaleWhenTheRefreshFails) {
+  zones().mx("example.com", 10, "mx.example.com");
+  zones().a("mx.example.com", kPublic1);
+  EXPECT_FALSE(route("example.com")->stale);
+  zones().failures[{"example.com", RecordType::kMx}] = LookupAnswer::Failure::kTimeout;
+  zones().failures[{"mx.example.com", RecordType::kA}] = LookupAnswer::Failure::kTimeout;
+  io_.time += std::chrono::hours(1);
+  const RoutePtr r = route("example.com");
+  ASSERT_TRUE(r->usable());
+  EXPECT_TRUE(r->stale);
+  io_.time += std::chrono::hours(25);
+  EXPECT_EQ(route("example.com")->failure.state, State::kDeferred);
+}
+
+TEST_F(ResolverTest, RefreshesAheadOfExpiry) {
+  zones().mx("example.com", 10, "mx.example.com");
+  zones().a("mx.example.com", kPublic1);
+  route("example.com");
+  io_.time += std::chrono::seconds(280);
+  EXPECT_TRUE(route("example.com")->usable());
+  for (int i = 0; i < 10; ++i) turn(shard());
+  EXPECT_EQ(zones().asked.size(), 4U);
+  EXPECT_EQ(shard().resolver.stats().refreshes, 2U);
+}
+
+TEST_F(ResolverTest, OneQueryForManyAskersOverShards) {
+  Shard other(io_, cache_, options_);
+  for (ZoneLookup* lookup : {&shard().lookup, &other.lookup}) {
+    lookup->mx("example.com", 10, "mx.example.com");
+    lookup->a("mx.example.com", kPublic1);
+    lookup->delay = std::chrono::milliseconds(50);
+  }
+  RoutePtr routes[4];
+  for (RoutePtr& r : {std::ref(routes[0]), std::ref(routes[1])}) {
+    start(shard(), "example.com", r);
+  }
+  start(other, "example.com", routes[2]);
+  start(other, "example.com", routes[3]);
+  for (int i = 0; i < 100; ++i) {
+    turn(shard());
+    turn(other);
+    io_.time += std::chrono::milliseconds(10);
+  }
+  for (const RoutePtr& r : routes) {
+    ASSERT_NE(r, nullptr);
+    EXPECT_TRUE(r->usable());
+  }
+  EXPECT_EQ(shard().lookup.asked.size() + other.lookup.asked.size(), 2U);
+  EXPECT_GT(other.resolver.stats().waits, 0U);
+  close(other);
+}
+
+TEST_F(ResolverTest, CloseEndsWhatIsUnderWay) {
+  zones().delay = std::chrono::milliseconds(500);
+  RoutePtr result;
+  RoutePtr waiting;
+  start(shard(), "example.com", result);
+  start(shard(), "example.com", waiting);
+  turn(shard());
+  close(shard());
+  ASSERT_NE(result, nullptr);
+  ASSERT_NE(waiting, nullptr);
+  EXPECT_EQ(result->failure.state, State::kDeferred);
+  EXPECT_EQ(waiting->failure.reply.text.substr(0, 12), "example.com:");
+  EXPECT_EQ(cache_.stats().flights, 0U);
+  shard_.reset();
+}
+
+TEST(ResolverOptions, FamiliesOfTheSources) {
+  Configuration configuration;
+  EXPECT_TRUE(resolver_options_of(configuration).policy.use_ipv4);
+  EXPECT_FALSE(resolver_options_of(configuration).policy.use_ipv6);
+  Source source;
+  source.addresses = {*parse_ip("2001:db8::1")};
+  configuration.sources = {source};
+  EXPECT_FALSE(resolver_options_of(configuration).policy.use_ipv4);
+  EXPECT_TRUE(resolver_options_of(configuration).policy.use_ipv6);
+  source.addresses.push_back(*parse_ip("192.0.2.1"));
+  configuration.sources = {source};
+  configuration.smtp.address_family = AddressFamily::kIpv4;
+  EXPECT_TRUE(resolver_options_of(configuration).policy.use_ipv4);
+  EXPECT_FALSE(resolver_options_of(configuration).policy.use_ipv6);
+}
+
+}  // namespace
+}  // namespace sluice
