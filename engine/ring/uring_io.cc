@@ -93,18 +93,17 @@ Status explain_set_up(int error) {
 
 }  // namespace
 
-Status require_descriptors(uint64_t descriptors) {
+Instant monotonic_now() { return read_monotonic(); }
+
+uint64_t raise_descriptor_limit(uint64_t wanted) {
   rlimit limit{};
   CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-  if (limit.rlim_cur >= descriptors) return {};
-  if (limit.rlim_max >= descriptors) {
-    limit.rlim_cur = descriptors;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return {};
+  if (limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
   }
-  return misconfigured("only " + std::to_string(limit.rlim_max) + " files may be open and " +
-                       std::to_string(descriptors) + " are needed: raise it with ulimit -n " +
-                       std::to_string(descriptors) +
-                       " (LimitNOFILE= in the systemd unit), or lower [engine] max_connections");
+  return limit.rlim_cur;
 }
 
 UringIo::UringIo(const UringOptions& options)

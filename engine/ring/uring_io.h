@@ -28,10 +28,12 @@ struct UringOptions {
   uint64_t seed = 0;  // of random(); 0: from the operating system
 };
 
-// What a start needs of the machine besides a ring; checked before shards are made.
-// At least `descriptors` may be open: raises the soft limit to the hard one when needed.
-// FailedPrecondition with the command that mends it when the hard limit is lower.
-Status require_descriptors(uint64_t descriptors);
+// The moment now, for what begins before there is an Io.
+Instant monotonic_now();
+
+// Raises the process's limit of open files to `wanted`, or as far as the hard limit allows; returns
+// what may be open now.
+uint64_t raise_descriptor_limit(uint64_t wanted);
 
 class UringIo final : public Io {
  public:

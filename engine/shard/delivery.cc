@@ -281,8 +281,7 @@ std::string failure_text(const Connection& c, const Verdict& failure) {
 Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
   const Instant began = shard.now();
   const RoutePtr route = lane.site().route;
-  const std::vector<Target> targets =
-      targets_of(*route, lane.site(), began, shard.io().random());
+  const std::vector<Target> targets = targets_of(*route, lane.site(), began, shard.io().random());
   const Source& source = shard.config().sources[lane.source()];
   const SitePolicy& policy = lane.site().policy;
   const uint16_t port = policy.smtp_port.value_or(shard.config().smtp.port);
@@ -293,9 +292,8 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
     if (shard.draining()) break;
     c.exchanger = target.exchanger->name;
     const SocketAddress to{target.address, port};
-    const IoResult dialled =
-        co_await c.channel.dial(to, local_address(source, target.address.family),
-                                shard.now() + policy.timeouts.connect);
+    const IoResult dialled = co_await c.channel.dial(
+        to, local_address(source, target.address.family), shard.now() + policy.timeouts.connect);
     if (!dialled.ok()) {
       reason = c.exchanger + " (" + to_string(to) + "): " + std::string(name_of(dialled.error));
       lane.rest(target.address, shard.now() + kRest);

@@ -31,7 +31,7 @@ struct InFlight {
   uint32_t attempts = 0;  // with this one
   WallTime first_at{};
   uint64_t size = 0;
-  bool taken = false;      // a row without a verdict
+  bool taken = false;        // a row without a verdict
   bool content_out = false;  // its content is with the channel: the buffer must stay
   std::unique_ptr<MessageBuffer> message;
 };
@@ -42,7 +42,7 @@ struct Connection {
 
   Channel channel;
   std::unique_ptr<Dialog> dialog;
-  std::vector<InFlight> in_flight;  // the ticket is the index
+  std::vector<InFlight> in_flight;      // the ticket is the index
   std::vector<Dialog::Output> outputs;  // handed to the channel, in order
   std::vector<iovec> pieces;
   std::vector<size_t> output_ends;  // index behind each output's last piece

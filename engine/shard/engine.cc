@@ -18,8 +18,10 @@
 namespace sluice {
 namespace {
 
-// Files of journal, segments, DNS and the program besides connections.
-constexpr uint64_t kOtherDescriptors = 4'096;
+// Files of journal, segments, DNS and the program besides connections, and the least that the
+// whole may have.
+constexpr uint64_t kOtherDescriptors = 2'048;
+constexpr uint64_t kDescriptorsMin = 4'096;
 
 uint64_t random_seed() {
   const std::string bytes = secret_bytes(8);
@@ -56,21 +58,38 @@ uint32_t usable_cores() {
   return static_cast<uint32_t>(std::max(CPU_COUNT(&allowed), 1));
 }
 
+Status fit_connections(Configuration& config, std::string& warning) {
+  const uint64_t wanted = config.engine.max_connections + kOtherDescriptors;
+  const uint64_t allowed = raise_descriptor_limit(wanted);
+  if (allowed >= wanted) return {};
+  const std::string mend = "ulimit -n " + std::to_string(wanted) +
+                           " (LimitNOFILE=" + std::to_string(wanted) + " in the systemd unit)";
+  if (allowed < std::min(kDescriptorsMin, wanted)) {
+    return misconfigured("only " + std::to_string(allowed) +
+                         " files may be open, too few for [engine] max_connections = " +
+                         std::to_string(config.engine.max_connections) + ": raise the limit with " +
+                         mend + ", or lower max_connections");
+  }
+  config.engine.max_connections = static_cast<uint32_t>(allowed - kOtherDescriptors);
+  warning = "only " + std::to_string(allowed) + " files may be open: at most " +
+            std::to_string(config.engine.max_connections) +
+            " connections are used; raise the limit with " + mend;
+  return {};
+}
+
 struct Engine::Thread {
   uint32_t number = 0;
   std::thread thread;
-  std::promise<Status> made;      // ring, resolver and journal stand
-  std::promise<void> go;          // all shards are made, or starting has failed
+  std::promise<Status> made;       // ring, resolver and journal stand
+  std::promise<void> go;           // all shards are made, or starting has failed
   std::promise<Status> recovered;  // shard 0: what was active goes on
-  bool start_failed = false;      // set before `go`
+  bool start_failed = false;       // set before `go`
 };
 
 Engine::Engine(Configuration config, Limits limits) {
   const uint32_t shards = config.engine.shards != 0 ? config.engine.shards : usable_cores();
-  const auto start = Instant(std::chrono::duration_cast<Duration>(
-      std::chrono::steady_clock::now().time_since_epoch()));
   cache_ = std::make_unique<resolver_cache::Cache>(cache_options_of(config, random_seed()));
-  peers_ = std::make_unique<Peers>(std::move(config), limits, shards, start);
+  peers_ = std::make_unique<Peers>(std::move(config), limits, shards, monotonic_now());
 }
 
 Engine::~Engine() {
@@ -91,7 +110,6 @@ std::string Engine::describe_limits() const {
 }
 
 Status Engine::start() {
-  RETURN_IF_ERROR(require_descriptors(config().engine.max_connections + kOtherDescriptors));
   for (uint32_t number = 0; number < peers_->shard_count; ++number) {
     threads_.push_back(std::make_unique<Thread>());
     threads_.back()->number = number;
@@ -236,9 +254,8 @@ StatusOr<std::vector<Shard::SiteStatus>> Engine::sites() {
   std::vector<Shard::SiteStatus> all;
   for (uint32_t number = 0; number < peers_->shard_count; ++number) {
     auto out = std::make_shared<std::vector<Shard::SiteStatus>>();
-    RETURN_IF_ERROR(ask(number, [this, number, out] {
-      *out = peers_->shards[number]->site_status();
-    }));
+    RETURN_IF_ERROR(
+        ask(number, [this, number, out] { *out = peers_->shards[number]->site_status(); }));
     all.insert(all.end(), out->begin(), out->end());
   }
   return all;

@@ -26,6 +26,11 @@ namespace sluice {
 // Cores that this process may run on.
 uint32_t usable_cores();
 
+// Fits max_connections to the files that this process may open, raising the limit where it can.
+// A lower number is used with a warning line in `warning`; FailedPrecondition with the command that
+// mends it when too few are left to work with.
+Status fit_connections(Configuration& config, std::string& warning);
+
 class Engine {
  public:
   static constexpr Duration kQueryTimeout = std::chrono::seconds(5);

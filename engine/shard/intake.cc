@@ -41,8 +41,8 @@ Status Intake::prepare() {
   if (const StatusOr<FileStat> there = io.stat(spool.incoming); !there.ok()) {
     RETURN_IF_ERROR(io.make_directory(spool.incoming, 02770));
   }
-  for (const std::string& path : {spool.active, spool.journal, spool.done, spool.failed,
-                                  spool.suppress}) {
+  for (const std::string& path :
+       {spool.active, spool.journal, spool.done, spool.failed, spool.suppress}) {
     if (!io.stat(path).ok()) RETURN_IF_ERROR(io.make_directory(path, 0750));
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> lists, io.list(spool.suppress));
@@ -72,7 +72,8 @@ Task<bool> Intake::post_to(uint32_t shard, std::function<void(Shard&)> message) 
 Task<bool> Intake::enroll(const JobPtr& job) {
   job->index = jobs_made_++;
   for (uint32_t shard = 0; shard < home_.peers().shard_count; ++shard) {
-    const bool posted = co_await post_to(shard, [job](Shard& s) { s.register_job(job); });
+    std::function<void(Shard&)> message = [job](Shard& s) { s.register_job(job); };
+    const bool posted = co_await post_to(shard, std::move(message));
     if (!posted) co_return false;
   }
   co_return true;
@@ -80,7 +81,8 @@ Task<bool> Intake::enroll(const JobPtr& job) {
 
 Task<bool> Intake::publish(SegmentPtr segment) {
   for (uint32_t shard = 0; shard < home_.peers().shard_count; ++shard) {
-    const bool posted = co_await post_to(shard, [segment](Shard& s) { s.publish(segment); });
+    std::function<void(Shard&)> message = [segment](Shard& s) { s.publish(segment); };
+    const bool posted = co_await post_to(shard, std::move(message));
     if (!posted) co_return false;
   }
   co_return true;
@@ -122,13 +124,16 @@ Task<> Intake::take(std::string name) {
     if (status.ok()) {
       status = home_.io().make_directory(JobPaths(directory).segments, 0750);
     }
-    StatusOr<JobPtr> job = status;
-    if (status.ok()) {
-      job = co_await load_job(home_.loop(), home_.config(), home_.limits(),
-                              {.directory = directory,
-                               .id = id,
-                               .created = home_.wall_now(),
-                               .shards = home_.peers().shard_count});
+    StatusOr<JobPtr> job = absl::UnknownError("");
+    if (!status.ok()) {
+      job = status;
+    } else {
+      JobLoad load;
+      load.directory = directory;
+      load.id = id;
+      load.created = home_.wall_now();
+      load.shards = home_.peers().shard_count;
+      job = co_await load_job(home_.loop(), home_.config(), home_.limits(), load);
     }
     if (job.ok()) {
       const bool enrolled = co_await enroll(*job);
@@ -191,8 +196,8 @@ Task<> Intake::run_job(std::shared_ptr<Active> active, TakenSoFar so_far) {
   progress.job = job->id;
   progress.finished = true;
   const auto files = std::make_unique<FileTasks>(home_.loop());
-  const Status written = co_await files->write_durably(JobPaths(job->directory).progress,
-                                                       progress_text(progress));
+  const Status written =
+      co_await files->write_durably(JobPaths(job->directory).progress, progress_text(progress));
   if (!written.ok()) log(LogLevel::kError, "job " + job->id + ": " + message_of(written));
   if (job->open_rows.fetch_sub(1, std::memory_order_acq_rel) == 1) job_ended(job);
 }
@@ -220,12 +225,14 @@ Task<> Intake::finish(JobPtr job) {
     co_await wait->lasting(kFinishAgain);
   }
   log(LogLevel::kInfo, "job " + job->id + " done");
-  const JobStatus status{job->id, summary.name, "done", summary.counts, summary.created,
-                         summary.finished, {}};
+  const JobStatus status{job->id,         summary.name,     "done", summary.counts,
+                         summary.created, summary.finished, {}};
   remember(status);
   std::erase_if(active_, [&](const auto& active) { return active->job == job; });
   for (uint32_t shard = 0; shard < home_.peers().shard_count; ++shard) {
-    (void)co_await post_to(shard, [index = job->index](Shard& s) { s.forget_job(index); });
+    std::function<void(Shard&)> message = [index = job->index](Shard& s) { s.forget_job(index); };
+    const bool posted = co_await post_to(shard, std::move(message));
+    if (!posted) co_return;
   }
 }
 

@@ -41,19 +41,16 @@ Status find_pool(const Configuration& config, Job& job) {
   }
   uint64_t end = 0;
   for (const Pool::Member& member : pool->members) {
-    const auto source =
-        std::find_if(config.sources.begin(), config.sources.end(),
-                     [&](const Source& s) { return s.name == member.source; });
+    const auto source = std::find_if(config.sources.begin(), config.sources.end(),
+                                     [&](const Source& s) { return s.name == member.source; });
     end += member.weight;
-    job.members.push_back(
-        {static_cast<uint32_t>(source - config.sources.begin()), end});
+    job.members.push_back({static_cast<uint32_t>(source - config.sources.begin()), end});
   }
   return {};
 }
 
 Status find_address_column(Job& job) {
-  const auto column =
-      std::find(job.columns.begin(), job.columns.end(), job.spec.list.address);
+  const auto column = std::find(job.columns.begin(), job.columns.end(), job.spec.list.address);
   if (column == job.columns.end()) {
     std::vector<std::string_view> names(job.columns.begin(), job.columns.end());
     const std::string_view near = nearest(job.spec.list.address, names);
@@ -89,8 +86,8 @@ Task<Status> load_into(Loop& loop, const Configuration& config, const Limits& li
       co_await read_part_of_job(bench.files, job.directory, job.spec.message.text, "message.text");
   if (!part.ok()) co_return part.status();
   input.text = std::move(*part);
-  part = co_await read_part_of_job(bench.files, job.directory, job.spec.message.html,
-                                   "message.html");
+  part =
+      co_await read_part_of_job(bench.files, job.directory, job.spec.message.html, "message.html");
   if (!part.ok()) co_return part.status();
   input.html = std::move(*part);
   part = co_await read_part_of_job(bench.files, job.directory, job.spec.message.eml, "message.eml");
@@ -100,8 +97,7 @@ Task<Status> load_into(Loop& loop, const Configuration& config, const Limits& li
   const std::string list_path = job.directory + "/" + job.spec.list.file;
   const StatusOr<FileStat> list_stat = loop.io().stat(list_path);
   if (!list_stat.ok()) {
-    co_return annotate(list_stat.status(),
-                       "job.toml: list.file = \"" + job.spec.list.file + "\"");
+    co_return annotate(list_stat.status(), "job.toml: list.file = \"" + job.spec.list.file + "\"");
   }
   if (list_stat->is_symlink) {
     co_return invalid("job.toml: list.file = \"" + job.spec.list.file +

@@ -22,9 +22,8 @@ constexpr Duration kSenderPause = std::chrono::minutes(15);
 }  // namespace
 
 bool Site::is_rested(const IpAddress& address, Instant now) const {
-  return std::any_of(rested.begin(), rested.end(), [&](const Rested& r) {
-    return r.address == address && r.until > now;
-  });
+  return std::any_of(rested.begin(), rested.end(),
+                     [&](const Rested& r) { return r.address == address && r.until > now; });
 }
 
 void Site::rest(const IpAddress& address, Instant until) {
@@ -127,8 +126,8 @@ std::optional<TakenRow> Lane::take_row() {
     --loaded_rows_;
     if (block.pick.is_due) {
       taken.attempts = block.pick.due.attempts();
-      taken.first_at = block.pick.due.first_at == 0 ? WallTime{}
-                                                    : from_unix_seconds(block.pick.due.first_at);
+      taken.first_at =
+          block.pick.due.first_at == 0 ? WallTime{} : from_unix_seconds(block.pick.due.first_at);
     } else if (block.segment->is_deferred(block.reader.entry().domain_index)) {
       taken.first_at = block.segment->segment->job->created;
     }
@@ -169,8 +168,8 @@ void Lane::on_unreachable(Instant began, std::string_view reason) {
                    shard_.config().retry.max_retry_interval, shard_.io().random());
   if (!was_delayed &&
       back_off_.delayed(site_.policy.consecutive_connection_failures_before_delay)) {
-    log(LogLevel::kWarning, "site " + site_.name + " cannot be reached, its mail waits: " +
-                                last_failure_);
+    log(LogLevel::kWarning,
+        "site " + site_.name + " cannot be reached, its mail waits: " + last_failure_);
   }
 }
 
@@ -193,10 +192,9 @@ bool Lane::on_answer(const Verdict& verdict) {
   if (verdict.scope != Scope::kSource || verdict.state != State::kBounced) return false;
   if (++sender_refusals_ < kSenderRefusals) return false;
   if (resume_at_ <= shard_.now()) {
-    log(LogLevel::kError,
-        "site " + site_.name + " refuses mail from source " +
-            shard_.config().sources[source_].name + ", pausing for 15 minutes: " +
-            std::to_string(verdict.reply.code) + " " + verdict.reply.text);
+    log(LogLevel::kError, "site " + site_.name + " refuses mail from source " +
+                              shard_.config().sources[source_].name + ", pausing for 15 minutes: " +
+                              std::to_string(verdict.reply.code) + " " + verdict.reply.text);
     resume_at_ = shard_.now() + kSenderPause;
   }
   return true;
@@ -273,7 +271,8 @@ void Lane::end_reads() {
     if (block->read.done()) {
       const IoResult result = block->read.take();
       if (!result.ok()) {
-        status = io_error(block->segment->segment->path + ": " + std::string(name_of(result.error)));
+        status =
+            io_error(block->segment->segment->path + ": " + std::string(name_of(result.error)));
       } else {
         // A short read fails the length and checksum test of open().
         const auto got = static_cast<size_t>(result.value);
@@ -293,7 +292,8 @@ void Lane::end_reads() {
   reading_.clear();
 }
 
-// Rows that cannot be read stay open in the counts and are never sent: only the operator may decide.
+// Rows that cannot be read stay open in the counts and are never sent: only the operator may
+// decide.
 void Lane::drop_unreadable(LoadedBlock& block, const Status& why) {
   log(LogLevel::kError, "rows of " + block.segment->segment->path +
                             " cannot be read and stay where they are: " + message_of(why) +
@@ -319,8 +319,7 @@ void Lane::expire_waiting() {
       continue;
     }
     const bool attempted = block.pick.is_due && block.pick.due.first_at != 0;
-    const WallTime since =
-        attempted ? from_unix_seconds(block.pick.due.first_at) : job.created;
+    const WallTime since = attempted ? from_unix_seconds(block.pick.due.first_at) : job.created;
     if (!lifetime_over(since, now, job.spec.send.lifetime)) return;
     std::optional<TakenRow> taken = take_row();
     if (!taken) return;

@@ -146,13 +146,13 @@ class Lane {
   std::optional<Gcra> connection_rate_;
   BackOff back_off_;
   Ramp ramp_;
-  Instant permit_at_{};       // no message before: the rate said so
-  Instant dial_permit_at_{};  // no connection before
-  Instant resume_at_{};       // after too many refusals of the sender
+  Instant permit_at_{};           // no message before: the rate said so
+  Instant dial_permit_at_{};      // no connection before
+  Instant resume_at_{};           // after too many refusals of the sender
   uint32_t sender_refusals_ = 0;  // in a row
   std::string last_failure_;
 
-  std::deque<std::unique_ptr<LoadedBlock>> loaded_;   // ready to be taken from
+  std::deque<std::unique_ptr<LoadedBlock>> loaded_;  // ready to be taken from
   std::vector<std::unique_ptr<LoadedBlock>> reading_;
   std::vector<std::unique_ptr<LoadedBlock>> spare_;
   uint64_t loaded_rows_ = 0;

@@ -66,10 +66,15 @@ bool ListSource::pull_decoded() {
 ListSource::Next ListSource::next(ListRecord& record) {
   while (status_.ok()) {
     switch (reader_.next(record)) {
-      case CsvReader::Result::kRecord: return Next::kRecord;
-      case CsvReader::Result::kEnd: return Next::kEnd;
-      case CsvReader::Result::kFailed: status_ = reader_.status(); return Next::kFailed;
-      case CsvReader::Result::kNeedMore: break;
+      case CsvReader::Result::kRecord:
+        return Next::kRecord;
+      case CsvReader::Result::kEnd:
+        return Next::kEnd;
+      case CsvReader::Result::kFailed:
+        status_ = reader_.status();
+        return Next::kFailed;
+      case CsvReader::Result::kNeedMore:
+        break;
     }
     if (pull_decoded()) continue;
     if (!status_.ok()) break;

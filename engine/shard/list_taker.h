@@ -50,7 +50,9 @@ class ListTaker {
   Task<Status> run(TakenSoFar so_far);
   bool finished() const { return finished_; }
   // Adds the addresses of a published segment to what deduplication knows (at a restart).
-  void remember(std::string_view address) { if (dedupe_) dedupe_->insert(address); }
+  void remember(std::string_view address) {
+    if (dedupe_) dedupe_->insert(address);
+  }
 
  private:
   bool segment_is_due() const;

@@ -19,10 +19,7 @@ constexpr Duration kRoomWait = std::chrono::milliseconds(5);
 }  // namespace
 
 Placement::Placement(Shard& shard)
-    : shard_(shard),
-      slot_free_(shard.loop()),
-      parked_pause_(shard.loop()),
-      room_(shard.loop()) {}
+    : shard_(shard), slot_free_(shard.loop()), parked_pause_(shard.loop()), room_(shard.loop()) {}
 
 namespace {
 
@@ -54,7 +51,8 @@ Task<> Placement::walk(SegmentPtr segment) {
 }
 
 Task<> Placement::place(SegmentPtr segment, uint32_t domain, bool deferred_before) {
-  const RoutePtr route = co_await shard_.resolver().route(std::string(segment->index.domain(domain)));
+  const RoutePtr route =
+      co_await shard_.resolver().route(std::string(segment->index.domain(domain)));
   if (shard_.draining()) {
     // Stays waiting; the next start places it.
   } else if (route->usable()) {
@@ -95,8 +93,7 @@ Task<> Placement::record_failure(SegmentPtr segment, uint32_t domain, RoutePtr r
                                  bool deferred_before) {
   const Job& job = *segment->job;
   Verdict verdict = route->failure;
-  const bool over =
-      lifetime_over(job.created, shard_.wall_now(), job.spec.send.lifetime);
+  const bool over = lifetime_over(job.created, shard_.wall_now(), job.spec.send.lifetime);
   if (verdict.state == State::kDeferred && over) {
     verdict.state = State::kExpired;
     verdict.reply.text = "lifetime ended: " + verdict.reply.text;
@@ -135,8 +132,7 @@ void Placement::park(const SegmentPtr& segment, uint32_t domain, Instant until) 
   const Instant now = shard_.now();
   until = std::clamp(until, now + kParkMin, now + kParkMax);
   shard_.hold(shard_.open_segment(segment), 1);
-  parked_.push(
-      DueRow::make(segment->ref, domain, 0, shard_.peers().clock.tick_for(until), 1));
+  parked_.push(DueRow::make(segment->ref, domain, 0, shard_.peers().clock.tick_for(until), 1));
   parked_pause_.cut();
 }
 

@@ -1,12 +1,11 @@
 // From the domains of a segment to the lanes that carry their mail.
 //
 // PURPOSE. Each shard walks every published segment for the domains that are at home with it,
-// resolves them, many at a time, and sends each domain (a descriptor, never a row) to the shard that
-// owns its site. Domains that cannot be resolved now are parked with a due time; what fails for
-// good, or outlives its job's lifetime, is recorded row by row.
-// THREAD. The shard's.
-// LIMITS. Limits::resolutions_per_shard look-ups at a time; walking waits while the owner of a site
-// has Limits::cursors_per_shard cursors; a parked domain takes 16 octets.
+// resolves them, many at a time, and sends each domain (a descriptor, never a row) to the shard
+// that owns its site. Domains that cannot be resolved now are parked with a due time; what fails
+// for good, or outlives its job's lifetime, is recorded row by row. THREAD. The shard's. LIMITS.
+// Limits::resolutions_per_shard look-ups at a time; walking waits while the owner of a site has
+// Limits::cursors_per_shard cursors; a parked domain takes 16 octets.
 #pragma once
 
 #include <cstdint>

@@ -23,9 +23,9 @@ class Shard;
 struct Judged {
   OpenSegment* segment = nullptr;
   SegmentRow number = 0;
-  Lane* lane = nullptr;   // where it goes when deferred; null: its domain is not placed yet
-  uint32_t attempts = 0;  // made, with this one; 0: judged without an attempt
-  WallTime first_at{};    // zero: never attempted
+  Lane* lane = nullptr;    // where it goes when deferred; null: its domain is not placed yet
+  uint32_t attempts = 0;   // made, with this one; 0: judged without an attempt
+  WallTime first_at{};     // zero: never attempted
   bool in_flight = false;  // counted as such; else still counted as waiting or deferred
 };
 

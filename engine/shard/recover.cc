@@ -29,9 +29,12 @@ Status take_entries(JournalParser& parser, Recovery& recovery) {
   JournalEntry entry;
   while (true) {
     switch (parser.next(entry)) {
-      case JournalParser::Step::kEntry: RETURN_IF_ERROR(recovery.add(entry)); break;
+      case JournalParser::Step::kEntry:
+        RETURN_IF_ERROR(recovery.add(entry));
+        break;
       case JournalParser::Step::kMore:
-      case JournalParser::Step::kEnd: return {};
+      case JournalParser::Step::kEnd:
+        return {};
       case JournalParser::Step::kCorrupt:
         return annotate(parser.status(),
                         "restore the file, or move it away if its recipients may get their mail "
@@ -156,8 +159,8 @@ Task<Status> Intake::recover() {
   if (!journals.ok()) co_return journals.status();
   for (const std::string& name : *journals) {
     if (!parse_journal_file_name(name)) continue;
-    const Status status = co_await read_journal(home_.loop(), bench->files,
-                                                spool.journal + "/" + name, recovery);
+    const Status status =
+        co_await read_journal(home_.loop(), bench->files, spool.journal + "/" + name, recovery);
     if (!status.ok()) co_return status;
   }
   recovery.finish();
@@ -176,11 +179,12 @@ Task<Status> Intake::recover_job(std::string id, const JobRecovery* known) {
   const JobPaths paths(home_.peers().spool.active_job(id));
   const std::optional<JobId> parsed = parse_job_id(id);
   if (!parsed) co_return invalid("its directory's name is no job id; move it to incoming/");
-  StatusOr<JobPtr> job = co_await load_job(home_.loop(), home_.config(), home_.limits(),
-                                           {.directory = paths.root,
-                                            .id = id,
-                                            .created = parsed->created,
-                                            .shards = home_.peers().shard_count});
+  JobLoad load;
+  load.directory = paths.root;
+  load.id = id;
+  load.created = parsed->created;
+  load.shards = home_.peers().shard_count;
+  StatusOr<JobPtr> job = co_await load_job(home_.loop(), home_.config(), home_.limits(), load);
   if (!job.ok()) co_return job.status();
   const Status made = home_.io().make_directory(paths.segments, 0750);
   if (!made.ok()) co_return made;
@@ -193,8 +197,8 @@ Task<Status> Intake::recover_job(std::string id, const JobRecovery* known) {
   Counts left_out;
   for (const std::string& name : *names) {
     if (!parse_segment_name(name)) continue;
-    StatusOr<std::shared_ptr<PublishedSegment>> segment = co_await open_published(
-        home_.loop(), bench->files, paths.segments + "/" + name);
+    StatusOr<std::shared_ptr<PublishedSegment>> segment =
+        co_await open_published(home_.loop(), bench->files, paths.segments + "/" + name);
     if (!segment.ok()) co_return segment.status();
     const SegmentMeta& meta = (*segment)->index.meta();
     (*segment)->job = *job;
@@ -225,9 +229,12 @@ Task<Status> Intake::recover_job(std::string id, const JobRecovery* known) {
   active->job = *job;
   const StatusOr<std::string> progress_file =
       co_await bench->files.read_whole(paths.progress, 1U << 16);
-  StatusOr<IntakeProgress> progress = progress_file.status();
-  if (progress_file.ok()) progress = parse_progress(*progress_file);
-  const bool list_taken = progress.ok() && progress->finished;
+  bool list_taken = false;
+  if (progress_file.ok()) {
+    const StatusOr<IntakeProgress> progress = parse_progress(*progress_file);
+    if (!progress.ok()) co_return annotate(progress.status(), paths.progress);
+    list_taken = progress->finished;
+  }
   if (!list_taken) {
     const StatusOr<std::string> rejected =
         co_await bench->files.read_whole(paths.rejected, kRejectedBytesMax);

@@ -316,9 +316,8 @@ std::vector<Shard::SiteStatus> Shard::site_status() const {
   for (const SiteEntry* entry : site_list_) {
     for (const auto& lane : entry->lanes) {
       if (!lane) continue;
-      out.push_back({entry->site.name, config().sources[lane->source()].name,
-                     lane->rows_waiting(), lane->connections_open(),
-                     std::string(lane->last_failure())});
+      out.push_back({entry->site.name, config().sources[lane->source()].name, lane->rows_waiting(),
+                     lane->connections_open(), std::string(lane->last_failure())});
     }
   }
   return out;

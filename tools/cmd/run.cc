@@ -142,6 +142,11 @@ int run(const std::string& config_path) {
   fill_in_host_name(config);
   set_up_log(config.log.level);
   for (const std::string& warning : loaded->warnings) log(LogLevel::kWarning, warning);
+  std::string fewer;
+  if (const Status status = fit_connections(config, fewer); !status.ok()) {
+    return report_error(status);
+  }
+  if (!fewer.empty()) log(LogLevel::kWarning, fewer);
 
   SpoolLock lock;
   if (const Status status = lock.take(config.spool.path); !status.ok()) {

@@ -121,10 +121,8 @@ class Session {
   bool chunk_last_ = false;     // the current chunk is the last
   bool chunk_refused_ = false;  // swallow it, the answer is in chunk_reply_
   bool keep_content_ = false;
-  bool lose_reply_ = false;
   ContentScan scan_;
   uint32_t recipient_count_ = 0;
-  uint32_t refused_recipients_ = 0;
   uint64_t chunk_left_ = 0;
   uint64_t content_bytes_ = 0;
   uint64_t messages_ = 0;

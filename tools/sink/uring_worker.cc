@@ -47,7 +47,6 @@ std::string reason_of(int error) {
 
 UringWorker::UringWorker(Shared& shared, uint32_t number, std::vector<int> listeners)
     : shared_(shared),
-      number_(number),
       listeners_(std::move(listeners)),
       faults_(shared.options, shared.first_attempts, number),
       context_{shared.options.session, faults_, *this},

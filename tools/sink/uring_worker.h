@@ -95,7 +95,6 @@ class UringWorker : private Recorder {
   Connection* find(uint32_t index, uint32_t generation);
 
   Shared& shared_;
-  const uint32_t number_;
   std::vector<int> listeners_;
   WorkerCounts counts_;
   Faults faults_;

@@ -1,0 +1,12 @@
+#include "engine/control/engine_view.h"
+
+#include "engine/shard/engine.h"
+
+namespace sluice {
+
+StatusOr<std::vector<JobStatus>> EngineAdapter::jobs() { return engine_.jobs(); }
+StatusOr<std::vector<Shard::SiteStatus>> EngineAdapter::sites() { return engine_.sites(); }
+uint32_t EngineAdapter::shard_count() const { return engine_.shard_count(); }
+bool EngineAdapter::halted() const { return engine_.halted(); }
+
+}  // namespace sluice

@@ -1,0 +1,143 @@
+#include "engine/control/metrics.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+constexpr const char* kOther = "other";
+
+// A label's value (exposition format 0.0.4): backslash, quote and line end are escaped.
+std::string label(std::string_view value) {
+  std::string out = "\"";
+  for (const char c : value) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+void head(std::string& out, const std::string& name, const char* type, const char* help) {
+  out += "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n";
+}
+
+void sample(std::string& out, const std::string& name, const std::string& labels, int64_t value) {
+  out += name;
+  if (!labels.empty()) out += "{" + labels + "}";
+  out += " " + std::to_string(value) + "\n";
+}
+
+bool is_active(const JobStatus& job) { return job.phase != "done" && job.phase != "failed"; }
+
+void add_to(Counts& sum, const Counts& more) {
+  for (size_t i = 0; i < kStates; ++i) sum.states[i] += more.states[i];
+}
+
+void append_jobs(std::string& out, const std::vector<JobStatus>& jobs) {
+  std::map<std::string, int64_t> phases;
+  for (const JobStatus& job : jobs) ++phases[job.phase];
+  head(out, "sluice_jobs", "gauge", "Known jobs: active ones and those that ended lately.");
+  for (const auto& [phase, count] : phases) {
+    sample(out, "sluice_jobs", "phase=" + label(phase), count);
+  }
+
+  head(out, "sluice_recipients", "gauge", "Recipients of the active jobs by state.");
+  const auto append = [&out](const std::string& job, const Counts& counts) {
+    for (size_t i = 0; i < kStates; ++i) {
+      sample(out, "sluice_recipients",
+             "job=" + label(job) + ",state=" + label(kStateNames[i]), counts.states[i]);
+    }
+  };
+  size_t shown = 0;
+  Counts rest;
+  for (const JobStatus& job : jobs) {
+    if (!is_active(job)) continue;
+    if (++shown <= kJobsMax) {
+      append(job.id, job.counts);
+    } else {
+      add_to(rest, job.counts);
+    }
+  }
+  if (shown > kJobsMax) append(kOther, rest);
+}
+
+void append_totals(std::string& out, const Counts& totals) {
+  head(out, "sluice_recipients_total", "counter", "Recipients that came to a final state.");
+  for (size_t i = 0; i < kStates; ++i) {
+    if (!is_final(static_cast<State>(i))) continue;
+    sample(out, "sluice_recipients_total", "state=" + label(kStateNames[i]), totals.states[i]);
+  }
+  head(out, "sluice_attempts_total", "counter", "Delivery attempts made.");
+  sample(out, "sluice_attempts_total", "", totals.attempts);
+  head(out, "sluice_delivered_bytes_total", "counter", "Octets of delivered messages.");
+  sample(out, "sluice_delivered_bytes_total", "", totals.bytes);
+}
+
+void append_sites(std::string& out, const std::vector<Shard::SiteStatus>& sites) {
+  std::map<std::string, int64_t> by_site;
+  int64_t waiting = 0;
+  for (const Shard::SiteStatus& site : sites) {
+    by_site[site.site] += site.connections;
+    waiting += static_cast<int64_t>(site.rows_waiting);
+  }
+  std::vector<std::pair<std::string, int64_t>> ranked(by_site.begin(), by_site.end());
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  head(out, "sluice_site_connections", "gauge", "Open connections by site.");
+  int64_t other = 0;
+  bool has_other = ranked.size() > kSitesMax;
+  for (size_t i = 0; i < ranked.size(); ++i) {
+    if (i >= kSitesMax || ranked[i].first == kOther) {
+      other += ranked[i].second;
+      has_other = true;
+    } else {
+      sample(out, "sluice_site_connections", "site=" + label(ranked[i].first), ranked[i].second);
+    }
+  }
+  if (has_other) sample(out, "sluice_site_connections", "site=" + label(kOther), other);
+  head(out, "sluice_site_rows_waiting", "gauge", "Rows queued at sites.");
+  sample(out, "sluice_site_rows_waiting", "", waiting);
+}
+
+}  // namespace
+
+Counts Totals::add(const std::vector<JobStatus>& jobs) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::map<std::string, Counts> now;
+  for (const JobStatus& job : jobs) {
+    const auto known = seen_.find(job.id);
+    const Counts before = known == seen_.end() ? Counts() : known->second;
+    const auto gain = [](int64_t from, int64_t to) { return std::max<int64_t>(to - from, 0); };
+    for (size_t i = 0; i < kStates; ++i) {
+      if (!is_final(static_cast<State>(i))) continue;
+      sum_.states[i] += gain(before.states[i], job.counts.states[i]);
+    }
+    sum_.attempts += gain(before.attempts, job.counts.attempts);
+    sum_.maybe_delivered += gain(before.maybe_delivered, job.counts.maybe_delivered);
+    sum_.bytes += gain(before.bytes, job.counts.bytes);
+    now[job.id] = job.counts;
+  }
+  seen_ = std::move(now);
+  return sum_;
+}
+
+std::string metrics_text(const MetricsInput& input) {
+  std::string out;
+  head(out, "sluice_build_info", "gauge", "The program that runs.");
+  sample(out, "sluice_build_info", "version=" + label(input.version), 1);
+  head(out, "sluice_halted", "gauge", "1 when sending has stopped: the journal cannot be written.");
+  sample(out, "sluice_halted", "", input.halted ? 1 : 0);
+  head(out, "sluice_shards", "gauge", "Shards that run.");
+  sample(out, "sluice_shards", "", input.shards);
+  append_jobs(out, input.jobs);
+  append_totals(out, input.totals);
+  append_sites(out, input.sites);
+  return out;
+}
+
+}  // namespace sluice
