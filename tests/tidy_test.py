@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Proves that each rule of tools/tidy can fail, and that a clean tree passes."""
 
+import importlib.machinery
+import importlib.util
 import os
 import subprocess
 import sys
@@ -8,6 +10,11 @@ import tempfile
 import unittest
 
 TIDY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tools", "tidy")
+# Loaded as a module for single files; run as a program where that is what is tested.
+sys.dont_write_bytecode = True
+LOADER = importlib.machinery.SourceFileLoader("tidy", TIDY)
+tidy = importlib.util.module_from_spec(importlib.util.spec_from_loader("tidy", LOADER))
+LOADER.exec_module(tidy)
 
 CLEAN = {
     "engine/base/words.h": "#pragma once\n\n#include <string>\n\nstd::string word();\n",
@@ -46,24 +53,30 @@ class TidyTest(unittest.TestCase):
         result = self.run_tidy(*options)
         self.assertEqual((result.returncode, result.stdout), (0, ""), result.stderr)
 
-    def assert_refused(self, path, text, message, line=1):
-        """Writing `text` to `path` gives exactly one finding, at that line."""
+    def findings(self, path, text):
         self.write(path, text)
-        result = self.run_tidy("--no-headers")
+        found = [str(finding) for finding in tidy.check_file(self.folder.name, path)]
+        self.assertIn(path, tidy.project_files(self.folder.name))
         os.remove(os.path.join(self.folder.name, path))
-        self.assertEqual(result.returncode, 1, f"nothing found in {path}: {text!r}")
-        lines = result.stdout.splitlines()
-        self.assertEqual(len(lines), 1, result.stdout)
-        self.assertTrue(lines[0].startswith(f"{path}:{line}: "), lines[0])
-        self.assertIn(message, lines[0])
+        return found
+
+    def assert_refused(self, path, text, message, line=1):
+        """A file with that text gives exactly one finding, at that line."""
+        found = self.findings(path, text)
+        self.assertEqual(len(found), 1, f"{path}: {text!r}: {found}")
+        self.assertTrue(found[0].startswith(f"{path}:{line}: "), found[0])
+        self.assertIn(message, found[0])
 
     def assert_allowed(self, path, text):
-        self.write(path, text)
-        self.assert_clean("--no-headers")
-        os.remove(os.path.join(self.folder.name, path))
+        self.assertEqual(self.findings(path, text), [])
 
-    def test_a_clean_tree_passes(self):
+    def test_a_clean_tree_passes_and_a_finding_ends_with_1(self):
         self.assert_clean("--no-headers")
+        self.write("engine/base/a.cc", "volatile int a;\n")
+        result = self.run_tidy("--no-headers")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stdout.count("\n"), 1)
+        self.assertIn("engine/base/a.cc:1: banned: volatile", result.stdout)
 
     def test_floors(self):
         refused = [
@@ -125,6 +138,7 @@ class TidyTest(unittest.TestCase):
             ("engine/connect/tls_session.cc", "openssl/ssl.h"),
             ("engine/record/a.cc", "zstd.h"),
             ("engine/control/a.cc", "mutex"),
+            ("tests/unit/control/a.cc", "httplib.h"),
             ("tests/probes/a.cc", "liburing.h"),
         ]
         for path, include in allowed:
@@ -165,11 +179,15 @@ class TidyTest(unittest.TestCase):
             self.assert_allowed(path, text + "\n")
 
     def test_co_await_with_a_capturing_lambda(self):
-        for lambda_text in ("[&] { go(); }", "[this](int x) { go(x); }", "[a = 1]() mutable { a++; }"):
+        for lambda_text in (
+            "[&] { go(); }",
+            "[this](int x) { go(x); }",
+            "[a = 1]() mutable { a++; }",
+        ):
             text = f"Task<> f() {{\n  co_await run(1,\n      {lambda_text});\n}}\n"
             self.assert_refused("engine/shard/a.cc", text, "lambda with captures", line=2)
         self.assert_allowed("engine/shard/a.cc", "co_await run([](int x) { go(x); });\n")
-        self.assert_allowed("engine/shard/a.cc", "co_await run(array[i]);\nauto f = [&] { go(); };\n")
+        self.assert_allowed("engine/shard/a.cc", "co_await run(a[i]);\nauto f = [&] { go(); };\n")
 
     def test_form(self):
         self.assert_refused("engine/base/a.cc", "int a;\n" * 601, "601 lines", line=600)
@@ -180,8 +198,9 @@ class TidyTest(unittest.TestCase):
         self.assert_refused("engine/base/a.h", "int a;\n", "#pragma once")
 
     def test_machine_paths(self):
-        self.assert_refused("engine/base/a.cc", "// see /" + "home/jane/notes\n", "path of one machine")
-        self.assert_refused("tools/go", "cd /" + "work/tree\n", "path of one machine")
+        message = "path of one machine"
+        self.assert_refused("engine/base/a.cc", "// see /" + "home/jane/notes\n", message)
+        self.assert_refused("tools/go", "cd /" + "work/tree\n", message)
         self.assert_allowed("README.md", "https://example.com/" + "home/page and var/" + "work/x\n")
 
     def test_headers_stand_alone(self):
@@ -191,10 +210,16 @@ class TidyTest(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("engine/base/lame.h:1: the header does not stand alone", result.stdout)
         # A change of what it includes counts as a change of the header.
-        self.write("engine/base/lame.h", '#pragma once\n#include "engine/base/more.h"\nMore more();\n')
+        text = '#pragma once\n#include "engine/base/more.h"\nMore more();\n'
+        self.write("engine/base/lame.h", text)
         self.write("engine/base/more.h", "#pragma once\nstruct More {};\n")
         self.assert_clean()
         self.write("engine/base/more.h", "#pragma once\n")
+        self.assertEqual(self.run_tidy().returncode, 1)
+        # A source that includes its header first leaves the proof to the build.
+        self.write("engine/base/lame.cc", '#include "engine/base/lame.h"\n')
+        self.assert_clean()
+        self.write("engine/base/lame.cc", '#include <string>\n#include "engine/base/lame.h"\n')
         self.assertEqual(self.run_tidy().returncode, 1)
 
 

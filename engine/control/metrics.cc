@@ -107,7 +107,6 @@ void append_sites(std::string& out, const std::vector<Shard::SiteStatus>& sites)
 }  // namespace
 
 Counts Totals::add(const std::vector<JobStatus>& jobs) {
-  const std::lock_guard<std::mutex> lock(mutex_);
   std::map<std::string, Counts> now;
   for (const JobStatus& job : jobs) {
     const auto known = seen_.find(job.id);

@@ -18,7 +18,6 @@
 
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -28,7 +27,7 @@
 namespace sluice {
 
 // Counters over all jobs, also those that the engine has forgotten: grows by what each job has
-// gained since it was seen last. Any thread.
+// gained since it was seen last. One thread at a time, snapshots in the order of their taking.
 // BUGS: what a job gains between the last look and being forgotten is not counted.
 class Totals {
  public:
@@ -36,7 +35,6 @@ class Totals {
   Counts add(const std::vector<JobStatus>& jobs);
 
  private:
-  std::mutex mutex_;
   std::map<std::string, Counts> seen_;  // by job id; as many as the engine knows
   Counts sum_;                          // final states, attempts, maybe_delivered, bytes
 };

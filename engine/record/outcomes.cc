@@ -41,6 +41,7 @@ Status Outcomes::add(const JournalEntry& entry) {
   kept.last_at_ns = at;
   kept.exchanger = intern(entry.exchanger);
   kept.source = intern(entry.source);
+  kept.site = intern(entry.site);
   keep_text(entry.text, kept);
   return absl::OkStatus();
 }
@@ -99,6 +100,7 @@ Outcome Outcomes::find(SegmentNumber segment, SegmentRow row) const {
   outcome.last_at = WallTime(Duration(kept.last_at_ns));
   if (kept.exchanger != 0) outcome.exchanger = names_[kept.exchanger - 1];
   if (kept.source != 0) outcome.source = names_[kept.source - 1];
+  if (kept.site != 0) outcome.site = names_[kept.site - 1];
   if (kept.pattern != 0) {
     std::string_view holes;
     if (!chunks_.empty()) {

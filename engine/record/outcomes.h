@@ -38,6 +38,7 @@ struct Outcome {
   std::string text;            // a copy
   std::string_view exchanger;  // lives as long as the Outcomes
   std::string_view source;     // same
+  std::string_view site;       // same
 };
 
 class Outcomes {
@@ -64,6 +65,7 @@ class Outcomes {
     uint32_t pattern = 0;  // numbers of interned names, 0: none
     uint32_t exchanger = 0;
     uint32_t source = 0;
+    uint32_t site = 0;
     int64_t first_at_ns = 0;
     int64_t last_at_ns = 0;
     uint64_t holes = 0;  // offset in the arena; self-delimiting

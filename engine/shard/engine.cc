@@ -199,7 +199,10 @@ void Engine::run_shard(Thread& thread) {
     shard.drain(loop.now());
   } else if (intake) {
     status = run_to_end(loop, gate, intake->recover());
-    if (status.ok()) shard.services().spawn(intake->watch());
+    if (status.ok()) {
+      shard.services().spawn(intake->watch());
+      shard.services().spawn(intake->keep_house());
+    }
     thread.recovered.set_value(status);
   }
   while (!shard.stopped()) {

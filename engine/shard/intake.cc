@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/shard/housekeeping.h"
 #include "engine/shard/job_loader.h"
 #include "engine/shard/shard.h"
 #include "engine/spool/job_directory.h"
@@ -30,7 +31,9 @@ void Peers::job_ended(const JobPtr& job) {
   }
 }
 
-Intake::Intake(Shard& home) : home_(home), pause_(home.loop()) { home.peers().intake = this; }
+Intake::Intake(Shard& home) : home_(home), pause_(home.loop()), house_pause_(home.loop()) {
+  home.peers().intake = this;
+}
 
 Intake::~Intake() { home_.peers().intake = nullptr; }
 
@@ -104,6 +107,18 @@ Task<> Intake::watch() {
       }
     }
     co_await pause_.lasting(kLookInterval);
+  }
+}
+
+Task<> Intake::keep_house() {
+  while (!home_.draining()) {
+    const Swept swept = sweep_spool(home_.io(), home_.peers().spool, home_.config().spool.keep_done,
+                                    home_.wall_now());
+    if (swept.jobs + swept.journal_files > 0) {
+      log(LogLevel::kInfo, "removed " + std::to_string(swept.jobs) + " finished jobs and " +
+                               std::to_string(swept.journal_files) + " journal files");
+    }
+    co_await house_pause_.lasting(std::chrono::hours(1));
   }
 }
 

@@ -52,9 +52,14 @@ class Intake final : public ListTaker::Publisher {
   Task<Status> recover();
   // Watches incoming/ until the shard drains.
   Task<> watch();
+  // Removes what is kept long enough, now and then once an hour, until the shard drains.
+  Task<> keep_house();
   // A job's last row is final and its list is taken.
   void job_ended(const JobPtr& job);
-  void stop() { pause_.cut(); }
+  void stop() {
+    pause_.cut();
+    house_pause_.cut();
+  }
 
   std::vector<JobStatus> status() const;
 
@@ -80,6 +85,7 @@ class Intake final : public ListTaker::Publisher {
 
   Shard& home_;
   Pause pause_;
+  Pause house_pause_;
   std::vector<std::string> taking_;  // names in incoming/ that are being taken
   std::vector<std::shared_ptr<Active>> active_;
   std::deque<JobStatus> remembered_;

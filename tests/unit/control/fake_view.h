@@ -1,0 +1,65 @@
+// An engine that only has a status, for tests of what shows it.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/control/engine_view.h"
+
+namespace sluice {
+
+class FakeView final : public EngineView {
+ public:
+  StatusOr<std::vector<JobStatus>> jobs() override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!trouble_.ok()) return trouble_;
+    return jobs_;
+  }
+  StatusOr<std::vector<Shard::SiteStatus>> sites() override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!trouble_.ok()) return trouble_;
+    return sites_;
+  }
+  uint32_t shard_count() const override { return 2; }
+  bool halted() const override { return halted_; }
+
+  void set_jobs(std::vector<JobStatus> jobs) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    jobs_ = std::move(jobs);
+  }
+  void set_sites(std::vector<Shard::SiteStatus> sites) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    sites_ = std::move(sites);
+  }
+  void set_trouble(Status trouble) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    trouble_ = std::move(trouble);
+  }
+  void set_halted(bool halted) { halted_ = halted; }
+
+ private:
+  std::mutex mutex_;
+  std::vector<JobStatus> jobs_;
+  std::vector<Shard::SiteStatus> sites_;
+  Status trouble_;
+  std::atomic<bool> halted_{false};
+};
+
+inline JobStatus job_with(const std::string& id, const std::string& phase, int64_t delivered,
+                          int64_t waiting) {
+  JobStatus job;
+  job.id = id;
+  job.name = "july";
+  job.phase = phase;
+  job.counts.states[static_cast<size_t>(State::kDelivered)] = delivered;
+  job.counts.states[static_cast<size_t>(State::kWaiting)] = waiting;
+  job.counts.attempts = delivered;
+  job.counts.bytes = delivered * 1'000;
+  job.created = from_unix_seconds(1'700'000'000);
+  return job;
+}
+
+}  // namespace sluice
