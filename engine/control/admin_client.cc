@@ -25,7 +25,8 @@ Status nobody(const std::string& path, int error) {
   if (error == EACCES || error == EPERM) {
     return unavailable(path + " may not be opened by this user: become a member of its group");
   }
-  return unavailable("cannot reach sluice on " + path + ": " + std::strerror(error));
+  return unavailable("cannot reach sluice on " + path + ": " +
+                     (error == 0 ? "too many ask it at once; try again" : std::strerror(error)));
 }
 
 StatusOr<std::string> get(const std::string& path, const std::string& target) {
@@ -42,6 +43,7 @@ StatusOr<std::string> get(const std::string& path, const std::string& target) {
         body.append(octets, count);
         return true;
       });
+  if (result.error() == httplib::Error::Connection) return nobody(path, try_connect(path));
   if (!result) {
     return unavailable("sluice on " + path + " does not answer (" +
                        httplib::to_string(result.error()) + "): is it too busy, or ending?");
@@ -58,7 +60,6 @@ StatusOr<std::string> get(const std::string& path, const std::string& target) {
 
 StatusOr<std::string> admin_get(const std::string& socket_path, const std::string& target) {
   RETURN_IF_ERROR(check_socket_path(socket_path));
-  if (const int error = try_connect(socket_path); error != 0) return nobody(socket_path, error);
   try {
     return get(socket_path, target);
   } catch (const std::exception& error) {

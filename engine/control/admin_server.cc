@@ -53,6 +53,24 @@ Status make_directories(const std::string& path) {
   }
 }
 
+// Waiting in the kernel, beyond what waits for a worker.
+constexpr int kBacklog = 128;
+
+// httplib's server with a longer queue, and alone on its port (its default options let others
+// listen there too).
+class Server final : public httplib::Server {
+ public:
+  Server() {
+    set_socket_options([](socket_t socket) {
+      const int yes = 1;
+      (void)::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    });
+  }
+  bool bind(const std::string& host, int port) {
+    return bind_to_port(host, port) && ::listen(svr_sock_, kBacklog) == 0;
+  }
+};
+
 }  // namespace
 
 // What the endpoints answer.
@@ -135,9 +153,8 @@ class AdminServer::Listener {
     using httplib::Request;
     using httplib::Response;
     server_.Get("/api/v1/jobs", [&pages](const Request&, Response& r) { pages.jobs(r); });
-    server_.Get("/api/v1/jobs/([A-Za-z0-9._-]{1,200})", [&pages](const Request& q, Response& r) {
-      pages.job(q.matches[1], r);
-    });
+    server_.Get("/api/v1/jobs/([A-Za-z0-9._-]{1,200})",
+                [&pages](const Request& q, Response& r) { pages.job(q.matches[1], r); });
     server_.Get("/api/v1/sites", [&pages](const Request&, Response& r) { pages.sites(r); });
     server_.Get("/metrics", [&pages](const Request&, Response& r) { pages.metrics(r); });
     server_.Get("/healthz", [&pages](const Request&, Response& r) { pages.health(r); });
@@ -149,7 +166,7 @@ class AdminServer::Listener {
   }
 
   // Listens already when it returns true: who connects now waits in the kernel.
-  bool bind(const std::string& host, int port) { return server_.bind_to_port(host, port); }
+  bool bind(const std::string& host, int port) { return server_.bind(host, port); }
 
   void serve() {
     thread_ = std::thread([this] {
@@ -167,7 +184,7 @@ class AdminServer::Listener {
   }
 
  private:
-  httplib::Server server_;
+  Server server_;
   std::thread thread_;
   std::atomic<bool> ended_{false};
 };
@@ -198,11 +215,12 @@ Status AdminServer::start_socket(const std::string& path) {
   // stands there is replaced in one step.
   const std::string made = path + ".new";
   RETURN_IF_ERROR(check_socket_path(made));
-  struct stat there{};
+  struct stat there {};
   if (::lstat(path.c_str(), &there) == 0) {
     if (!S_ISSOCK(there.st_mode)) {
-      return misconfigured(path + " is no socket: move it away, or set [admin] socket to another "
-                                  "path");
+      return misconfigured(path +
+                           " is no socket: move it away, or set [admin] socket to another "
+                           "path");
     }
     if (try_connect(path) == 0) {
       return unavailable("another sluice listens on " + path +

@@ -48,8 +48,9 @@ WallTime time_field(const Json& json, const std::string& key) {
 }
 
 Status damaged() {
-  return io_error("what came from the admin socket is no answer of sluice; does another program "
-                  "listen there?");
+  return io_error(
+      "what came from the admin socket is no answer of sluice; does another program "
+      "listen there?");
 }
 
 StatusOr<JobStatus> job_of(const Json& json) {

@@ -49,8 +49,8 @@ void append_jobs(std::string& out, const std::vector<JobStatus>& jobs) {
   head(out, "sluice_recipients", "gauge", "Recipients of the active jobs by state.");
   const auto append = [&out](const std::string& job, const Counts& counts) {
     for (size_t i = 0; i < kStates; ++i) {
-      sample(out, "sluice_recipients",
-             "job=" + label(job) + ",state=" + label(kStateNames[i]), counts.states[i]);
+      sample(out, "sluice_recipients", "job=" + label(job) + ",state=" + label(kStateNames[i]),
+             counts.states[i]);
     }
   };
   size_t shown = 0;

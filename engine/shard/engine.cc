@@ -123,6 +123,8 @@ Status Engine::start() {
     thread->thread = std::thread([this, &thread] { run_shard(*thread); });
     status = made.back().get();
   }
+  const auto running = static_cast<std::ptrdiff_t>(made.size()) - (status.ok() ? 0 : 1);
+  all_stopped_ = std::make_unique<std::latch>(running);
   for (const auto& thread : threads_) {
     thread->start_failed = !status.ok();
     thread->go.set_value();
@@ -210,13 +212,12 @@ void Engine::run_shard(Thread& thread) {
     if (intake && shard.draining()) intake->stop();
   }
   loop.turn(loop.now());
-  peers_->shards[thread.number] = nullptr;
+  all_stopped_->arrive_and_wait();
 }
 
 void Engine::drain() {
   for (uint32_t number = 0; number < peers_->shard_count; ++number) {
     Shard* shard = peers_->shards[number];
-    if (shard == nullptr) continue;
     const Duration timeout = config().engine.drain_timeout;
     while (!peers_->post(number, [shard, timeout] { shard->drain(shard->now() + timeout); })) {
       std::this_thread::yield();
@@ -233,7 +234,7 @@ void Engine::wait() {
 Status Engine::ask(uint32_t shard, std::function<void()> query) {
   auto done = std::make_shared<std::promise<void>>();
   std::future<void> answered = done->get_future();
-  if (peers_->shards[shard] == nullptr || !peers_->post(shard, [done, query] {
+  if (!peers_->post(shard, [done, query] {
         query();
         done->set_value();
       })) {

@@ -1,7 +1,8 @@
 // The engine: its threads, from start to drain.
 //
 // PURPOSE. One thread a shard, each with its ring, resolver and journal; shard 0 also takes jobs.
-// THREAD. start(), drain() and wait() from the thread that made it; the queries from any.
+// THREAD. start(), drain() and wait() from the thread that made it; the queries from any, until
+//   drain().
 // ERRORS. start() gives the first reason why it cannot run: the ring, the spool, the journal, DNS,
 //   the recovery of what was active.
 // LIMITS. Limits, printed by describe_limits(). A query that a shard does not answer within
@@ -9,6 +10,7 @@
 #pragma once
 
 #include <functional>
+#include <latch>
 #include <memory>
 #include <string>
 #include <thread>
@@ -65,6 +67,8 @@ class Engine {
   std::unique_ptr<Peers> peers_;
   std::unique_ptr<resolver_cache::Cache> cache_;
   std::vector<std::unique_ptr<Thread>> threads_;
+  // Nobody's mailbox goes before all have stopped.
+  std::unique_ptr<std::latch> all_stopped_;
 };
 
 }  // namespace sluice

@@ -21,7 +21,6 @@ constexpr Duration kFinishAgain = std::chrono::seconds(10);
 
 void Peers::job_ended(const JobPtr& job) {
   Intake* const target = intake;
-  if (shards[0] == nullptr || target == nullptr) return;
   while (!post(0, [target, job] { target->job_ended(job); })) {
     // Shard 0's mailbox is full: it empties it every turn, unless it is this very thread.
     if (Executor::is_current(shards[0]->loop().executor())) {

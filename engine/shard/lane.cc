@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kReadsAtOnce = 16;
 // Rows held ready for connections; more are read when fewer are left.
 constexpr uint64_t kRowsReady = 128;
+// Blocks kept for reuse; each may hold Limits::block_bytes_target octets.
+constexpr size_t kSpareBlocksMax = 2;
 constexpr uint32_t kSenderRefusals = 20;
 constexpr Duration kSenderPause = std::chrono::minutes(15);
 
@@ -106,8 +108,7 @@ std::optional<TakenRow> Lane::take_row() {
   while (!loaded_.empty()) {
     LoadedBlock& block = *loaded_.front();
     if (block.rows_left == 0) {
-      spare_.push_back(std::move(loaded_.front()));
-      loaded_.pop_front();
+      drop_front();
       continue;
     }
     if (!may_take(now, *block.segment->segment->job)) break;
@@ -136,6 +137,15 @@ std::optional<TakenRow> Lane::take_row() {
   }
   nudge();
   return std::nullopt;
+}
+
+void Lane::keep_spare(std::unique_ptr<LoadedBlock> block) {
+  if (spare_.size() < kSpareBlocksMax) spare_.push_back(std::move(block));
+}
+
+void Lane::drop_front() {
+  keep_spare(std::move(loaded_.front()));
+  loaded_.pop_front();
 }
 
 void Lane::add_idle(Connection& connection) {
@@ -283,7 +293,7 @@ void Lane::end_reads() {
       if (!status.ok()) drop_unreadable(*block, status);
     }
     if (block->rows_left == 0) {
-      spare_.push_back(std::move(block));
+      keep_spare(std::move(block));
       continue;
     }
     loaded_rows_ += block->rows_left;
@@ -314,8 +324,7 @@ void Lane::expire_waiting() {
     LoadedBlock& block = *loaded_.front();
     const Job& job = *block.segment->segment->job;
     if (block.rows_left == 0) {
-      spare_.push_back(std::move(loaded_.front()));
-      loaded_.pop_front();
+      drop_front();
       continue;
     }
     const bool attempted = block.pick.is_due && block.pick.due.first_at != 0;
@@ -339,6 +348,7 @@ void Lane::expire_waiting() {
                               .first_at = taken->first_at,
                               .in_flight = true},
                              std::move(expired), attempt);
+    nudge();  // more may have to be read
   }
 }
 

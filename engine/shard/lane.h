@@ -137,6 +137,8 @@ class Lane {
   Instant next_wake() const;
   bool may_take(Instant now, Job& job);
   std::unique_ptr<LoadedBlock> spare_block();
+  void keep_spare(std::unique_ptr<LoadedBlock> block);
+  void drop_front();
 
   Shard& shard_;
   Site& site_;

@@ -38,7 +38,7 @@ std::string default_configuration_path() {
 }
 
 StatusOr<std::string> read_file(const std::string& path, uint64_t bytes_max) {
-  struct stat there{};
+  struct stat there {};
   if (::stat(path.c_str(), &there) != 0) {
     if (errno == ENOENT || errno == ENOTDIR) return missing(path + " does not exist");
     return io_error("cannot read " + path + ": " + std::strerror(errno));
@@ -64,9 +64,8 @@ StatusOr<LoadedConfiguration> load_configuration(const std::string& path) {
   }
   if (!text.ok()) return text.status();
   LoadedConfiguration loaded;
-  ASSIGN_OR_RETURN(
-      loaded.configuration,
-      parse_configuration(*text, path, &read_configuration_file, &loaded.warnings));
+  ASSIGN_OR_RETURN(loaded.configuration,
+                   parse_configuration(*text, path, &read_configuration_file, &loaded.warnings));
   return loaded;
 }
 
@@ -104,13 +103,12 @@ StatusOr<Places> find_places(const PlaceOptions& options) {
 }
 
 WallTime wall_now() {
-  return WallTime(std::chrono::duration_cast<Duration>(
-      std::chrono::system_clock::now().time_since_epoch()));
+  return WallTime(
+      std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch()));
 }
 
 Status print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
-      std::fflush(stdout) == 0) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
     return {};
   }
   return io_error(std::string("standard output cannot be written: ") + std::strerror(errno));

@@ -117,9 +117,9 @@ Status read_rows(const std::string& octets, SegmentRows& out) {
   out.text.clear();
   if (octets.size() < kSegmentTrailerBytes) return io_error("it is cut short");
   const std::string_view file(octets);
-  ASSIGN_OR_RETURN(const SegmentTrailer trailer,
-                   parse_segment_trailer(file.substr(file.size() - kSegmentTrailerBytes),
-                                         file.size()));
+  ASSIGN_OR_RETURN(
+      const SegmentTrailer trailer,
+      parse_segment_trailer(file.substr(file.size() - kSegmentTrailerBytes), file.size()));
   ASSIGN_OR_RETURN(
       const SegmentIndex index,
       SegmentIndex::parse(file.substr(trailer.index_offset, trailer.index_bytes), trailer));

@@ -26,7 +26,7 @@ std::string response_of(const Outcome& outcome) {
 std::string time_text(WallTime time) { return time == WallTime() ? "" : format_utc(time); }
 
 void append_field(std::string& out, std::string_view value) {
-  if (out.size() >= 2 && out.back() != '\n') out += ',';
+  out += ',';
   if (value.find_first_of(",;\t\"\r\n") == std::string_view::npos) {
     out += value;
     return;
@@ -186,8 +186,8 @@ std::string ReportSummary::text(const Counts& counts) const {
   if (!sites.empty()) {
     Table table({"SITE", ">RECIPIENTS", "OUTCOMES"});
     for (const auto& [site, of_site] : sites) {
-      table.add({escaped(site), grouped(static_cast<uint64_t>(of_site.total())),
-                 state_words(of_site)});
+      table.add(
+          {escaped(site), grouped(static_cast<uint64_t>(of_site.total())), state_words(of_site)});
     }
     out += "\n" + table.text();
     if (sites_.size() > kShown) {

@@ -35,8 +35,8 @@ std::optional<ReportSummary::Only> states_of(const std::vector<std::string>& nam
     const auto state = parse_state(name);
     if (!state) {
       std::vector<std::string> known(kStateNames.begin(), kStateNames.end());
-      report_error(invalid("--only " + escaped(name) + ": no such state; there are " +
-                           join(known, ", ")));
+      report_error(
+          invalid("--only " + escaped(name) + ": no such state; there are " + join(known, ", ")));
       return std::nullopt;
     }
     only[static_cast<size_t>(*state)] = true;
@@ -74,8 +74,8 @@ Status print_rows(const OpenDirectory& directory, const Outcomes& outcomes, bool
   return print(out);
 }
 
-Status print_summary(const OpenDirectory& directory, const Outcomes& outcomes,
-                     const FoundJob& job, const ReportSummary::Only& only, bool json) {
+Status print_summary(const OpenDirectory& directory, const Outcomes& outcomes, const FoundJob& job,
+                     const ReportSummary::Only& only, bool json) {
   const auto id = parse_job_id(job.id);
   std::string name = id ? id->name : "";
   const StatusOr<std::string> text = directory.read("summary.json", 1UL << 20);
@@ -121,8 +121,9 @@ int run_report(const ReportOptions& options) {
   const auto only = states_of(options.only);
   if (!only) return kUsage;
   if (options.json && options.format == "csv") {
-    report_error(invalid("--json and --format csv contradict each other; --format jsonl prints a "
-                         "JSON object a row"));
+    report_error(
+        invalid("--json and --format csv contradict each other; --format jsonl prints a "
+                "JSON object a row"));
     return kUsage;
   }
   const Status status = report(options, *only);
@@ -133,8 +134,7 @@ int run_report(const ReportOptions& options) {
 
 void add_report(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<ReportOptions>();
-  CLI::App* command =
-      app.add_subcommand("report", "Show what became of every recipient of a job");
+  CLI::App* command = app.add_subcommand("report", "Show what became of every recipient of a job");
   command->add_option("job", options->job, "A job's id, or a name: its newest job")->required();
   options->places.add_to(*command, /*with_socket=*/false);
   command

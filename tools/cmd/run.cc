@@ -26,10 +26,14 @@ namespace {
 
 spdlog::level::level_enum spdlog_level(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarning: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -157,8 +161,8 @@ int run(const std::string& config_path) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   Limits limits;
-  limits.connections_per_shard = std::min(limits.connections_per_shard,
-                                          config.engine.max_connections);
+  limits.connections_per_shard =
+      std::min(limits.connections_per_shard, config.engine.max_connections);
   Engine engine(std::move(config), limits);
   if (const Status status = engine.start(); !status.ok()) return report_error(status);
   EngineAdapter view(engine);
@@ -178,9 +182,9 @@ int run(const std::string& config_path) {
   const bool halted = engine.halted();
   watch_for_second_signal(signals);
   log(LogLevel::kInfo, "stopping: what is in flight may end");
+  admin.stop();  // its queries need running shards
   engine.drain();
   engine.wait();
-  admin.stop();
   log(LogLevel::kInfo, "stopped");
   set_log_sink(nullptr, LogLevel::kWarning);
   spdlog::shutdown();

@@ -28,9 +28,12 @@ std::string reason() { return std::strerror(errno); }
 
 const std::string& directory_of(const SpoolPaths& spool, Place place) {
   switch (place) {
-    case Place::kActive: return spool.active;
-    case Place::kDone: return spool.done;
-    case Place::kFailed: return spool.failed;
+    case Place::kActive:
+      return spool.active;
+    case Place::kDone:
+      return spool.done;
+    case Place::kFailed:
+      return spool.failed;
   }
   return spool.active;
 }
@@ -216,8 +219,8 @@ StatusOr<JobStatus> status_from_spool(const SpoolPaths& spool, const FoundJob& j
   const StatusOr<std::string> text = directory.read("summary.json", kSmallFileBytesMax);
   if (text.ok()) {
     ASSIGN_OR_RETURN(const JobSummary summary, parse_summary(*text));
-    return JobStatus{job.id,         summary.name,    "done", summary.counts, summary.created,
-                     summary.finished, {}};
+    return JobStatus{job.id,          summary.name,     "done", summary.counts,
+                     summary.created, summary.finished, {}};
   }
   status.phase = "stopped";
   if (const std::string name = name_in_job_file(directory); !name.empty()) status.name = name;

@@ -54,8 +54,7 @@ class OpenDirectory {
 StatusOr<OpenDirectory> open_job(const SpoolPaths& spool, const FoundJob& job);
 
 // Feeds every entry of the spool's journal to `use`; a file that vanishes meanwhile is skipped.
-Status read_journal(const SpoolPaths& spool,
-                    const std::function<Status(const JournalEntry&)>& use);
+Status read_journal(const SpoolPaths& spool, const std::function<Status(const JournalEntry&)>& use);
 
 // What status shows of a job when no daemon tells: summary.json, error.txt, or counted from
 // segments and journal (phase "stopped").

@@ -87,8 +87,8 @@ TEST_F(Admin, UnknownJobAndPageAre404WithJson) {
 TEST_F(Admin, EngineTroubleIs503) {
   ASSERT_TRUE(start().ok());
   view_.set_trouble(unavailable("shard 0 does not answer"));
-  for (const char* page : {"/api/v1/jobs", "/api/v1/jobs/x", "/api/v1/sites", "/metrics",
-                           "/healthz"}) {
+  for (const char* page :
+       {"/api/v1/jobs", "/api/v1/jobs/x", "/api/v1/sites", "/metrics", "/healthz"}) {
     const auto body = admin_get(socket_, page);
     EXPECT_EQ(body.status().code(), absl::StatusCode::kUnavailable) << page;
     EXPECT_THAT(message_of(body.status()), HasSubstr("shard 0")) << page;
@@ -101,7 +101,7 @@ TEST_F(Admin, EngineTroubleIs503) {
 
 TEST_F(Admin, SocketHasItsModeAndGoesAtTheEnd) {
   ASSERT_TRUE(start().ok());
-  struct stat there{};
+  struct stat there {};
   ASSERT_EQ(::stat(socket_.c_str(), &there), 0);
   EXPECT_TRUE(S_ISSOCK(there.st_mode));
   EXPECT_EQ(there.st_mode & 07777, 0660U);

@@ -1,0 +1,86 @@
+// An SMTP receiver as plain code on the Network: what it takes, refuses, drops, and what it saw.
+//
+// It speaks EHLO/HELO, MAIL, RCPT, DATA, RSET, NOOP and QUIT, with PIPELINING when told so. What it
+//   saw is kept apart from all that the engine says: the checkers compare the two.
+// OWNERSHIP. World and Network outlive it; it keeps its sessions. THREAD. One.
+// BUGS. Addresses are compared as octets; no extension beyond those that it names in EHLO.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/sim/network.h"
+#include "tests/sim/world.h"
+
+namespace sluice::sim {
+
+struct ReceiverRules {
+  bool pipelining = true;
+  Duration reply_delay{};
+  // The reply to RCPT, without end of line; "" accepts. `attempt` counts from 1.
+  std::function<std::string(const std::string& recipient, uint32_t attempt)> rcpt;
+  // After the final dot.
+  enum class Dot : uint8_t {
+    kAnswer,     // taken and answered
+    kTakeDrop,   // taken, and the line torn before the reply
+    kDrop,       // not taken, and the line torn
+    kRefuse,     // not taken: 554
+    kDefer,      // not taken: 451
+  };
+  std::function<Dot(const std::string& recipient)> dot;
+  uint32_t messages_per_line = 0;  // then 421 to the next MAIL; 0: any number
+  uint32_t lines_max = 0;          // open at a time; further ones get 421; 0: any number
+};
+
+class Receiver final : public Server {
+ public:
+  struct Delivery {
+    Instant at{};
+    std::string recipient;
+    uint64_t line = 0;
+    bool answered = false;
+  };
+  struct Try {
+    Instant at{};
+    std::string recipient;
+  };
+
+  // Listens at once.
+  Receiver(World& world, Network& network, const SocketAddress& address, ReceiverRules rules);
+  ~Receiver() override;
+
+  ReceiverRules rules;
+
+  const std::vector<Delivery>& deliveries() const { return deliveries_; }
+  const std::vector<Try>& tries() const { return tries_; }           // every RCPT
+  const std::vector<Instant>& messages() const { return messages_; }  // every MAIL
+  uint32_t lines_open() const { return lines_open_; }
+  uint32_t lines_open_max() const { return lines_open_max_; }
+  // Messages whose X-Recipient is not their envelope's.
+  uint32_t misdirected() const { return misdirected_; }
+
+  void on_connection(const LinePtr& line) override;
+
+ private:
+  class Session;
+  friend class Session;
+
+  World& world_;
+  Network& network_;
+  const SocketAddress address_;
+  std::map<uint64_t, std::unique_ptr<Session>> sessions_;
+  std::map<std::string, uint32_t> attempts_;
+  std::vector<Delivery> deliveries_;
+  std::vector<Try> tries_;
+  std::vector<Instant> messages_;
+  uint32_t lines_open_ = 0;
+  uint32_t lines_open_max_ = 0;
+  uint32_t misdirected_ = 0;
+};
+
+}  // namespace sluice::sim

@@ -1,0 +1,94 @@
+#include "engine/shard/housekeeping.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <utime.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "engine/record/format.h"
+#include "engine/ring/uring_io.h"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+// 2026-11-22T10:00:00Z and what counts from it.
+constexpr int64_t kNow = 1'795'341'600;
+
+class HousekeepingTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/sluice-house-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    root_ = name;
+    spool_ = std::make_unique<SpoolPaths>(root_);
+    for (const std::string& path : {spool_->active, spool_->done, spool_->journal}) {
+      fs::create_directories(path);
+    }
+    auto io = UringIo::create({.operations_max = 64, .seed = 1});
+    ASSERT_TRUE(io.ok()) << io.status();
+    io_ = std::move(*io);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  static void write(const std::string& path, int64_t modified) {
+    fs::create_directories(fs::path(path).parent_path());
+    std::ofstream(path) << "x";
+    const utimbuf times{modified, modified};
+    ASSERT_EQ(utime(path.c_str(), &times), 0);
+  }
+  static std::string id_at(int64_t created) {
+    return make_job_id("job", from_unix_seconds(created), 7);
+  }
+  std::string journal(uint32_t shard, uint32_t number) const {
+    return spool_->journal + "/" + journal_file_name(shard, number);
+  }
+  Swept sweep() { return sweep_spool(*io_, *spool_, 24h, from_unix_seconds(kNow)); }
+
+  std::string root_;
+  std::unique_ptr<SpoolPaths> spool_;
+  std::unique_ptr<UringIo> io_;
+};
+
+TEST_F(HousekeepingTest, FinishedJobsGoWhenTheyAreOldEnough) {
+  const std::string old_job = spool_->done_job(id_at(kNow - 200'000));
+  const std::string new_job = spool_->done_job(id_at(kNow - 100'000));
+  write(old_job + "/summary.json", kNow - 86'401);
+  write(old_job + "/segments/00000000.seg", kNow - 86'401);
+  write(new_job + "/summary.json", kNow - 86'000);
+  write(spool_->done + "/somebody's own/summary.json", kNow - 900'000);
+  EXPECT_EQ(sweep().jobs, 1U);
+  EXPECT_FALSE(fs::exists(old_job));
+  EXPECT_TRUE(fs::exists(new_job));
+  EXPECT_TRUE(fs::exists(spool_->done + "/somebody's own"));
+}
+
+TEST_F(HousekeepingTest, JournalFilesStayWhileAJobMayBeInThem) {
+  write(spool_->active_job(id_at(kNow - 5'000)) + "/job.toml", kNow);
+  write(journal(0, 1), kNow - 6'000);
+  write(journal(0, 2), kNow - 4'000);
+  write(journal(0, 3), kNow - 10);
+  write(journal(1, 1), kNow - 9'000);
+  EXPECT_EQ(sweep().journal_files, 1U);
+  EXPECT_FALSE(fs::exists(journal(0, 1)));
+  EXPECT_TRUE(fs::exists(journal(0, 2)));
+  EXPECT_TRUE(fs::exists(journal(0, 3)));
+  EXPECT_TRUE(fs::exists(journal(1, 1))) << "the newest of its shard: it may be open";
+}
+
+TEST_F(HousekeepingTest, WithoutJobsOnlyTheNewestFilesStay) {
+  write(journal(0, 1), kNow - 6'000);
+  write(journal(0, 2), kNow - 4'000);
+  write(spool_->journal + "/README", kNow - 9'000);
+  EXPECT_EQ(sweep().journal_files, 1U);
+  EXPECT_TRUE(fs::exists(journal(0, 2)));
+  EXPECT_TRUE(fs::exists(spool_->journal + "/README"));
+}
+
+}  // namespace
+}  // namespace sluice
