@@ -190,9 +190,10 @@ class Compiler {
     builder_.add_literal("Content-Type: multipart/alternative;\r\n boundary=\"" + boundary +
                          "\"\r\n\r\n--" + boundary + "\r\n");
     RETURN_IF_ERROR(add_part(spec_.message.text, input_.text, "plain"));
-    builder_.add_literal("--" + boundary + "\r\n");
+    // The line end before a delimiter is the delimiter's (RFC 2046 §5.1.1), not the part's.
+    builder_.add_literal("\r\n--" + boundary + "\r\n");
     RETURN_IF_ERROR(add_part(spec_.message.html, input_.html, "html"));
-    builder_.add_literal("--" + boundary + "--\r\n");
+    builder_.add_literal("\r\n--" + boundary + "--\r\n");
     return absl::OkStatus();
   }
 

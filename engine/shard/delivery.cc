@@ -18,6 +18,7 @@ struct Target {
 };
 
 constexpr Duration kRest = std::chrono::minutes(1);
+constexpr Duration kCloseWait = std::chrono::seconds(1);
 constexpr size_t kOutputsAtOnce = 16;
 
 // All addresses in the order of RFC 5321 §5: exchangers by preference, those of equal preference
@@ -267,6 +268,19 @@ Task<> converse(Shard& shard, Lane& lane, Connection& c) {
   }
 }
 
+// The receiver counts a connection until it has closed its side: the next one waits for that, so
+// that a limit holds as the receiver sees it. A moment at most: nobody waits on QUIT.
+Task<> await_peer_end(Shard& shard, const Lane& lane, Connection& c) {
+  c.channel.set_deadline(shard.now() +
+                         std::min<Duration>(lane.site().policy.timeouts.quit, kCloseWait));
+  while (!c.channel.ended() && c.channel.fault() == IoError::kNone &&
+         !c.channel.deadline_passed() && !shard.draining()) {
+    co_await c.channel.changed();
+    c.channel.update();
+    c.channel.consumed();
+  }
+}
+
 std::string failure_text(const Connection& c, const Verdict& failure) {
   std::string text = c.exchanger + " (" + to_string(c.channel.peer()) + ")";
   if (failure.command[0] != '\0') text += std::string(" after ") + failure.command;
@@ -302,6 +316,7 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
     c.dialog = make_dialog(shard, lane);
     c.session = shard.next_session();
     co_await converse(shard, lane, c);
+    co_await await_peer_end(shard, lane, c);
     co_await c.channel.close();
     for (InFlight& flight : c.in_flight) flight.content_out = false;
     c.outputs.clear();

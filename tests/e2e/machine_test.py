@@ -65,7 +65,7 @@ class Machine(unittest.TestCase):
         with Sandbox() as box:
             box.configure(extra='[tls]\npolicy = "required"\n')
             done = box.run("run", "--config", box.config_file, check=78)
-            self.assertIn("tls.policy", done.stderr.decode())
+            self.assertIn("[tls] policy", done.stderr.decode())
             self.assertIn("not built yet", done.stderr.decode())
 
 

@@ -28,9 +28,9 @@ namespace sluice::sim {
 struct SceneOptions {
   uint64_t seed = 1;
   uint32_t shards = 1;
-  std::string config;   // further lines of sluice.toml
-  std::string shaping;  // shaping.toml
-  Limits limits;
+  std::string config = {};   // further lines of sluice.toml
+  std::string shaping = {};  // shaping.toml
+  Limits limits = {};
 };
 
 class Scene {

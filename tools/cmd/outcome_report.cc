@@ -44,12 +44,16 @@ bool is_refusal(State state) {
          state == State::kRejected;
 }
 
-// Reply for people: "550 5.1.1 no such user".
+// Reply for people, on one line that is not too long: "550 5.1.1 no such user".
 std::string reply_words(const Outcome& outcome) {
+  constexpr size_t kShownOctets = 160;
   std::string out;
   if (outcome.code != 0) out += std::to_string(outcome.code) + " ";
   if (outcome.enhanced.present()) out += to_string(outcome.enhanced) + " ";
-  return out + response_of(outcome);
+  std::string text = outcome.text.substr(0, kShownOctets);
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  out += outcome.state == State::kRejected ? text : escaped(text);
+  return outcome.text.size() > kShownOctets ? out + "..." : out;
 }
 
 Json counts_json(const Counts& counts) {

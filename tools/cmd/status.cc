@@ -125,14 +125,16 @@ Status show_status(const StatusOptions& options) {
     if (const JobStatus* job = pick(jobs, options.job)) {
       return show_jobs({*job}, options.json, one);
     }
-  } else {
-    report_error(document.status());
-    std::fprintf(stderr, "sluice: this is what the spool %s shows\n", places.spool.c_str());
   }
   // Ended long ago, or there is no daemon to ask.
-  StatusOr<std::vector<JobStatus>> jobs = from_spool(SpoolPaths(places.spool), options.job);
-  if (!jobs.ok()) return jobs.status();
-  if (!document.ok() && jobs->empty()) return document.status();
+  const StatusOr<std::vector<JobStatus>> jobs = from_spool(SpoolPaths(places.spool), options.job);
+  if (document.ok() && !jobs.ok()) return jobs.status();
+  if (!document.ok()) {
+    if (!one && (!jobs.ok() || jobs->empty())) return document.status();
+    report_error(document.status());
+    if (!jobs.ok()) return jobs.status();
+    std::fprintf(stderr, "sluice: this is what the spool %s shows\n", places.spool.c_str());
+  }
   return show_jobs(*jobs, options.json, one);
 }
 

@@ -30,6 +30,7 @@ struct UringWorker::Connection {
     sent_bytes = 0;
     delayed = 0;
     receiving = sending_now = over = closing = close_after_send = peer_ended = lingers = false;
+    counted = false;
   }
 
   const uint32_t index;
@@ -44,6 +45,7 @@ struct UringWorker::Connection {
   bool peer_ended = false;        // the client has sent its FIN
   bool close_after_send = false;  // when the last reply is on its way
   bool lingers = false;           // our FIN is sent
+  bool counted = false;           // among the connections at a time: until either side has ended it
   bool closing = false;           // waits for its operations to end
   std::optional<Session> session;
   std::string out;      // replies to send next

@@ -264,6 +264,7 @@ void UringWorker::open_connection(int fd, uint32_t host) {
   Connection& connection = *connections_[free_.back()];
   free_.pop_back();
   connection.begin(fd, host, context_);
+  connection.counted = true;
   ++open_;
   arm_receive(connection);
   std::string greeting;
@@ -451,13 +452,22 @@ void UringWorker::end_if_done(Connection& connection) {
   if (connection.sending_now || !connection.out.empty() || connection.delayed > 0) return;
   if (connection.peer_ended) return begin_close(connection);
   // Closing with unread input would send a reset, which may overtake the last reply.
+  count_out(connection);
   ::shutdown(connection.fd, SHUT_WR);
   connection.lingers = true;
   lingering_.push_back(Lingering{now_ + kLinger, connection.index, connection.generation});
 }
 
+// As a server that ends a connection does: from then on it is none of those at a time.
+void UringWorker::count_out(Connection& connection) {
+  if (!std::exchange(connection.counted, false)) return;
+  shared_.hosts[connection.host].lower();
+  shared_.connections.lower();
+}
+
 void UringWorker::begin_close(Connection& connection) {
   if (connection.closing) return;
+  count_out(connection);
   connection.closing = true;
   connection.over = true;
   if (connection.receiving) {
@@ -477,8 +487,7 @@ void UringWorker::begin_close(Connection& connection) {
 void UringWorker::finish_close(Connection& connection) {
   if (connection.fd < 0 || connection.receiving || connection.sending_now) return;
   ::close(connection.fd);
-  shared_.hosts[connection.host].lower();
-  shared_.connections.lower();
+  count_out(connection);
   connection.end();
   free_.push_back(connection.index);
   --open_;

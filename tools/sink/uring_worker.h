@@ -90,6 +90,7 @@ class UringWorker : private Recorder {
   void sent(Connection& connection, int result);
   void end_if_done(Connection& connection);
   void begin_close(Connection& connection);
+  void count_out(Connection& connection);
   void finish_close(Connection& connection);
   void run_due();
   Connection* find(uint32_t index, uint32_t generation);

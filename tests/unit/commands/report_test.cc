@@ -90,20 +90,20 @@ TEST_F(Report, CsvHasEveryRowInTheOrderOfTheList) {
             std::string(kReportHeader) +
                 "1,a@b.example,delivered,250,2.0.0,OK,mx1.example.com,s1,1," + first + "," + last +
                 "\r\n"
-                "2,c@d.example,bounced,550,5.1.1,\"no \"\"user\"\" c@d.example here\\x0A\\x01\","
+                "2,c@d.example,bounced,550,5.1.1,\"no \"\"user\"\" c@d.example here\\x0a\\x01\","
                 "mx1.example.com,s1,2," +
                 first +
                 ",2023-11-14T22:13:22.000Z\r\n"
                 "3,\"no \"\"address\"\", this\",rejected,,,no @,,,0,,\r\n"
                 "4,e@b.example,waiting,,,,,,0,,\r\n"
-                "5,f@d.example,bounced,550,5.1.1,\"no \"\"user\"\" f@d.example here\\x0A\\x01\","
+                "5,f@d.example,bounced,550,5.1.1,\"no \"\"user\"\" f@d.example here\\x0a\\x01\","
                 "mx1.example.com,s1,1," +
                 first + "," + last +
                 "\r\n"
                 "7,g@b.example,deferred,,,no answer,mx1.example.com,s1,1," +
                 first + "," + last +
                 "\r\n"
-                "8,x@\\xFF,rejected,,,invalid UTF-8,,,0,,\r\n");
+                "8,x@\\xff,rejected,,,invalid UTF-8,,,0,,\r\n");
   EXPECT_EQ(counts_.total(), 8);
   EXPECT_EQ(counts_[State::kDelivered], 1);
   EXPECT_EQ(counts_[State::kBounced], 2);

@@ -50,12 +50,13 @@ TEST_F(ComposeTest, TextAndHtmlAreAlternatives) {
   ASSERT_THAT(m.body, StartsWith(open + "Content-Type: text/plain; charset=utf-8\r\n"));
   const size_t second = m.body.find(open, 10);
   ASSERT_NE(second, std::string::npos);
-  const std::string text_part = m.body.substr(0, second);
+  // The line end before a delimiter belongs to the delimiter.
+  const std::string text_part = m.body.substr(0, second - 2);
   EXPECT_EQ(decode_qp(text_part.substr(text_part.find("\r\n\r\n") + 4)), "T <&\">' <&\">'\r\n");
   const size_t close = m.body.find("--" + boundary + "--\r\n");
   ASSERT_NE(close, std::string::npos);
   EXPECT_EQ(close + boundary.size() + 6, m.body.size());
-  const std::string html_part = m.body.substr(second, close - second);
+  const std::string html_part = m.body.substr(second, close - 2 - second);
   EXPECT_THAT(html_part, HasSubstr("Content-Type: text/html; charset=utf-8\r\n"));
   EXPECT_EQ(decode_qp(html_part.substr(html_part.find("\r\n\r\n") + 4)),
             "<p>&lt;&amp;&quot;&gt;&#39; <&\">' <&\">'</p>\r\n");
