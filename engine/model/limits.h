@@ -32,8 +32,8 @@ struct Limits {
   // Rows of one domain are read from a segment in blocks of about this size.
   size_t block_bytes_target = 16UL << 10;
 
-  // Addresses remembered to find duplicates within one job, 20 bytes each. At the limit further ones
-  // are let through unseen, and the job says so.
+  // Addresses remembered to find duplicates within one job, 20 bytes each. At the limit further
+  // ones are let through unseen, and the job says so.
   uint64_t dedupe_entries_max = 16'000'000;
 
   // Domains of one shard being resolved at a time. At the limit further domains wait in their

@@ -21,7 +21,6 @@
 #include "engine/shard/intake.h"
 #include "engine/shard/peers.h"
 #include "engine/shard/shard.h"
-#include "resolver_cache/cache.h"
 
 namespace sluice {
 

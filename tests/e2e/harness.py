@@ -143,8 +143,9 @@ socket = "{self.directory}/sluice.sock"
 
     # --- jobs
 
-    def write_job(self, name="news", rows=None, lst=None, list_name="list.csv", text="Hello {{name}}\n",
-                  html=None, eml=None, subject="For {{name}}", extra="", header="email,name"):
+    def write_job(self, name="news", rows=None, lst=None, list_name="list.csv",
+                  text="Hello {{name}}\n", html=None, eml=None, subject="For {{name}}", extra="",
+                  header="email,name"):
         job = self.directory / name
         job.mkdir()
         message = []

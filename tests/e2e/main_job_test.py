@@ -89,7 +89,8 @@ class MainJob(unittest.TestCase):
             self.assertEqual(message.get_content().replace("\r\n", "\n"), "Dear Ann,\n.dot\n")
 
     def test_compressed_lists(self):
-        plain = ("email;name\r\n" + "".join(r.replace(",", ";") + "\r\n" for r in rows(500))).encode()
+        lines = "".join(r.replace(",", ";") + "\r\n" for r in rows(500))
+        plain = ("email;name\r\n" + lines).encode()
         compressed = {"list.csv": plain, "list.csv.gz": gzip.compress(plain)}
         if shutil.which("zstd"):
             compressed["list.csv.zst"] = subprocess.run(["zstd", "-qc"], input=plain,

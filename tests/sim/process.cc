@@ -35,7 +35,9 @@ struct Process::Member {
   std::unique_ptr<Shard> shard;
   Status status;  // of the task under way
   bool done = false;
+  bool failed = false;  // could not start
 
+  bool is_over() const { return failed || shard->stopped(); }
   ~Member() {
     {
       const Executor::Scope scope(loop->executor());
@@ -94,7 +96,12 @@ void Process::begin(Member& member, Task<Status> task) {
 void Process::go_on() {
   Member& last = phase_ == Phase::kStarting ? *members_.back() : *members_.front();
   if (phase_ == Phase::kStarting && last.done) {
-    CHECK(last.status.ok());
+    if (!last.status.ok()) {
+      status_ = last.status;
+      last.failed = true;
+      phase_ = Phase::kFailed;
+      return;
+    }
     if (members_.size() < peers_.shard_count) return make_member();
     phase_ = Phase::kRecovering;
     const Executor::Scope scope(members_[0]->loop->executor());
@@ -104,9 +111,9 @@ void Process::go_on() {
     phase_ = Phase::kRunning;
     const Executor::Scope scope(members_[0]->loop->executor());
     if (status_.ok()) last.shard->services().spawn(intake_->watch());
-  } else if (phase_ == Phase::kRunning) {
+  } else if (phase_ == Phase::kRunning || phase_ == Phase::kFailed) {
     const bool all = std::all_of(members_.begin(), members_.end(),
-                                 [](const auto& m) { return m->shard->stopped(); });
+                                 [](const auto& m) { return m->is_over(); });
     if (all) phase_ = Phase::kStopped;
   }
 }
@@ -143,9 +150,11 @@ Instant Process::next_wake() const {
 
 void Process::drain(Duration timeout) {
   for (const auto& member : members_) {
+    if (member->failed) continue;
     const Executor::Scope scope(member->loop->executor());
     member->shard->drain(world_->now() + timeout);
   }
+  go_on();
 }
 
 std::vector<JobStatus> Process::jobs() const {
@@ -162,7 +171,9 @@ void Process::tear_down() {
   bool asked = false;
   for (uint64_t turn = 0; phase_ != Phase::kStopped; ++turn) {
     CHECK(turn < kTearDownTurns);
-    if (phase_ == Phase::kRunning && !std::exchange(asked, true)) drain(Duration{});
+    const bool is_made = phase_ == Phase::kRunning || phase_ == Phase::kFailed;
+    if (is_made && !std::exchange(asked, true)) drain(Duration{});
+    if (phase_ == Phase::kStopped) break;
     if (step() || limbo_.run_due()) continue;
     const Instant next = std::min(limbo_.next_event(), next_wake());
     CHECK(next != kForever);

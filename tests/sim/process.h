@@ -40,8 +40,9 @@ class Process {
 
   bool running() const { return phase_ == Phase::kRunning; }
   bool stopped() const { return phase_ == Phase::kStopped; }
-  // It could not start: why.
+  // It could not start, or not recover: why. The destructor alone is left to be called.
   const Status& status() const { return status_; }
+  bool failed() const { return phase_ == Phase::kFailed || !status_.ok(); }
   bool halted() const { return peers_.halted.load(); }
 
   void drain(Duration timeout);
@@ -50,7 +51,7 @@ class Process {
   uint64_t turns() const { return turns_; }
 
  private:
-  enum class Phase : uint8_t { kStarting, kRecovering, kRunning, kStopped };
+  enum class Phase : uint8_t { kStarting, kRecovering, kRunning, kFailed, kStopped };
   struct Member;
 
   void make_member();

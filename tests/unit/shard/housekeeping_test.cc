@@ -1,8 +1,8 @@
 #include "engine/shard/housekeeping.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <utime.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -39,8 +39,8 @@ class HousekeepingTest : public ::testing::Test {
   static void write(const std::string& path, int64_t modified) {
     fs::create_directories(fs::path(path).parent_path());
     std::ofstream(path) << "x";
-    const utimbuf times{modified, modified};
-    ASSERT_EQ(utime(path.c_str(), &times), 0);
+    const timespec times[2] = {{modified, 0}, {modified, 0}};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
   }
   static std::string id_at(int64_t created) {
     return make_job_id("job", from_unix_seconds(created), 7);
