@@ -1,6 +1,5 @@
 // sluice: one program, one file a subcommand.
 #include <CLI/CLI.hpp>
-
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -19,8 +18,14 @@ int main(int argc, char** argv) {
   try {
     sluice::tools::add_run(app, exit_code);
     sluice::tools::add_submit(app, exit_code);
+    sluice::tools::add_show(app, exit_code);
     sluice::tools::add_status(app, exit_code);
     sluice::tools::add_report(app, exit_code);
+    sluice::tools::add_log(app, exit_code);
+    sluice::tools::add_operate(app, exit_code);
+    sluice::tools::add_resolve(app, exit_code);
+    sluice::tools::add_spool_cat(app, exit_code);
+    sluice::tools::add_record_cat(app, exit_code);
     sluice::tools::add_init(app, exit_code);
     sluice::tools::add_sink(app, exit_code);
     app.parse(argc, argv);

@@ -14,6 +14,7 @@ Task<IoResult> Channel::dial(SocketAddress to, std::optional<IpAddress> source, 
   CHECK(socket_ == kNoHandle);
   fault_ = IoError::kNone;
   ended_ = false;
+  receive_failed_ = false;
   received_ = 0;
   peer_ = to;
   const StatusOr<Handle> socket =
@@ -28,23 +29,31 @@ Task<IoResult> Channel::dial(SocketAddress to, std::optional<IpAddress> source, 
   set_deadline(deadline);
   loop_.io().connect(connect_op_, socket_, peer_);
   bool timed_out = false;
+  bool cancelled = false;
+  if (stop_dialling_) changed_.notify();
   while (!connect_op_.done()) {
     co_await changed_;
-    if (deadline_passed() && !timed_out && !connect_op_.done()) {
-      timed_out = true;
+    timed_out = timed_out || deadline_passed();
+    if ((timed_out || stop_dialling_) && !cancelled && !connect_op_.done()) {
+      cancelled = true;
       loop_.io().cancel(connect_op_);
     }
   }
   set_deadline(kForever);
   IoResult result = connect_op_.take();
   if (!result.ok()) {
-    if (timed_out) result.error = IoError::kTimedOut;
+    if (timed_out && cancelled) result.error = IoError::kTimedOut;
     loop_.io().close(socket_);
     socket_ = kNoHandle;
     co_return result;
   }
   listen_again();
   co_return result;
+}
+
+void Channel::stop_dialling() {
+  stop_dialling_ = true;
+  changed_.notify();
 }
 
 void Channel::send(std::span<const iovec> pieces) {
@@ -62,7 +71,7 @@ void Channel::send_rest() {
 }
 
 void Channel::listen_again() {
-  if (ended_ || fault_ != IoError::kNone || receive_op_.in_flight()) return;
+  if (ended_ || receive_failed_ || receive_op_.in_flight()) return;
   loop_.io().receive(receive_op_, socket_, buffer_);
 }
 
@@ -93,6 +102,7 @@ void Channel::update() {
   if (receive_op_.done()) {
     const IoResult result = receive_op_.take();
     if (!result.ok()) {
+      receive_failed_ = true;
       if (fault_ == IoError::kNone) fault_ = result.error;
     } else if (result.value == 0) {
       ended_ = true;
@@ -113,6 +123,11 @@ Task<> Channel::close() {
   loop_.io().cancel(send_op_);
   loop_.io().cancel(receive_op_);
   while (send_op_.in_flight() || receive_op_.in_flight()) co_await changed_;
+  // Nothing of this connection is seen by the next one.
+  if (send_op_.done()) (void)send_op_.take();
+  if (receive_op_.done()) (void)receive_op_.take();
+  pieces_.clear();
+  next_piece_ = 0;
   loop_.io().close(socket_);
   socket_ = kNoHandle;
 }

@@ -38,6 +38,8 @@ class Channel {
   // `deadline` with kTimedOut; a source that cannot be bound gives kAddressUnusable, no descriptor
   // kNoDescriptors. May be called again after a failure.
   Task<IoResult> dial(SocketAddress to, std::optional<IpAddress> source, Instant deadline);
+  // Makes a dial() that is under way, and every later one, end soon with kCancelled.
+  void stop_dialling();
   bool is_open() const { return socket_ != kNoHandle; }
   const SocketAddress& peer() const { return peer_; }
 
@@ -55,8 +57,9 @@ class Channel {
   void consumed();
   // The peer has ended its side; everything before it was received.
   bool ended() const { return ended_; }
-  // The first thing that went wrong; what was read before it is still in received().
-  IoError fault() const { return fault_; }
+  // The first thing that went wrong, told once all that the peer had sent is read: a send may fail
+  // while replies still wait.
+  IoError fault() const { return ended_ || receive_failed_ ? fault_ : IoError::kNone; }
 
   // kForever: none.
   void set_deadline(Instant deadline);
@@ -88,6 +91,8 @@ class Channel {
   uint64_t sent_bytes_ = 0;
   size_t received_ = 0;
   bool ended_ = false;
+  bool receive_failed_ = false;
+  bool stop_dialling_ = false;
   IoError fault_ = IoError::kNone;
   std::array<char, 2048> buffer_;
 };

@@ -16,5 +16,9 @@ inline constexpr int kAdminTimeoutSeconds = 10;
 
 // The body of GET `target` ("/api/v1/jobs") from the daemon that listens on `socket_path`.
 StatusOr<std::string> admin_get(const std::string& socket_path, const std::string& target);
+// The same for POST, which commands; InvalidArgument for 409.
+StatusOr<std::string> admin_post(const std::string& socket_path, const std::string& target);
+// Percent-encodes a value for a target's query.
+std::string query_value(const std::string& text);
 
 }  // namespace sluice

@@ -102,6 +102,25 @@ struct AdminServer::Pages {
     response.set_content(sites_document(*sites), kJson);
   }
 
+  void command(const std::string& id, const std::string& verb, httplib::Response& response) {
+    const JobEvent event = verb == "pause"    ? JobEvent::kPaused
+                           : verb == "resume" ? JobEvent::kResumed
+                                              : JobEvent::kCancelled;
+    answer_status(response, view.command(id, event));
+  }
+
+  void pause_site(const std::string& site, bool paused, httplib::Response& response) {
+    if (site.empty()) return answer_error(response, 400, "name the site: ?site=NAME");
+    answer_status(response, view.pause_site(site, paused));
+  }
+
+  static void answer_status(httplib::Response& response, const Status& status) {
+    if (status.ok()) return response.set_content("{\"status\":\"ok\"}\n", kJson);
+    if (absl::IsNotFound(status)) return answer_error(response, 404, message_of(status));
+    if (absl::IsInvalidArgument(status)) return answer_error(response, 409, message_of(status));
+    answer_trouble(response, status);
+  }
+
   void metrics(httplib::Response& response) {
     MetricsInput input;
     input.version = SLUICE_VERSION;
@@ -158,6 +177,14 @@ class AdminServer::Listener {
     server_.Get("/api/v1/sites", [&pages](const Request&, Response& r) { pages.sites(r); });
     server_.Get("/metrics", [&pages](const Request&, Response& r) { pages.metrics(r); });
     server_.Get("/healthz", [&pages](const Request&, Response& r) { pages.health(r); });
+    // Who may open the socket may command; TCP is read only.
+    if (family != AF_UNIX) return;
+    server_.Post(
+        "/api/v1/jobs/([A-Za-z0-9._-]{1,200})/(pause|resume|cancel)",
+        [&pages](const Request& q, Response& r) { pages.command(q.matches[1], q.matches[2], r); });
+    server_.Post("/api/v1/sites/(pause|resume)", [&pages](const Request& q, Response& r) {
+      pages.pause_site(q.get_param_value("site"), q.matches[1] == "pause", r);
+    });
   }
 
   ~Listener() {

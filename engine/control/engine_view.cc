@@ -6,6 +6,12 @@ namespace sluice {
 
 StatusOr<std::vector<JobStatus>> EngineAdapter::jobs() { return engine_.jobs(); }
 StatusOr<std::vector<Shard::SiteStatus>> EngineAdapter::sites() { return engine_.sites(); }
+Status EngineAdapter::command(const std::string& job, JobEvent event) {
+  return engine_.command(job, event);
+}
+Status EngineAdapter::pause_site(const std::string& site, bool paused) {
+  return engine_.pause_site(site, paused);
+}
 uint32_t EngineAdapter::shard_count() const { return engine_.shard_count(); }
 bool EngineAdapter::halted() const { return engine_.halted(); }
 

@@ -17,8 +17,9 @@ struct Limits {
   // Kernel operations in flight on one ring: a receive, a send and a cancel per connection, and
   // files. At the limit Io aborts: admission is by connection, so this cannot happen.
   uint32_t operations_per_ring = 65'536;
-  // Coroutine frames of one shard, in bytes. At the limit the process aborts (see operations).
-  size_t frame_bytes_per_shard = 256UL << 20;
+  // Coroutine frames of one shard, in bytes: 400 for each lane with mail that waits, 1.5 KiB for
+  // each connection. At the limit the process aborts (see operations).
+  size_t frame_bytes_per_shard = 1UL << 30;
   // Closures waiting in one shard's mailbox. At the limit the poster is told to try again.
   uint32_t mailbox_entries = 1U << 16;
 

@@ -1,68 +1,135 @@
 #include "engine/record/event.h"
 
 #include <array>
-#include <cinttypes>
-#include <cstdio>
-#include <ctime>
-#include <nlohmann/json.hpp>
+#include <charconv>
+#include <chrono>
 
-#include "engine/base/bytes.h"
 #include "engine/base/check.h"
-#include "engine/base/digest.h"
-#include "engine/base/strings.h"
+#include "engine/record/json_text.h"
 
 namespace sluice {
 namespace {
 
-using Json = nlohmann::ordered_json;
+// --- one object's members: each appends a comma first unless it is the first ---------------------
 
-constexpr size_t kIdOctets = 16;
-
-std::string printable(std::string_view text) {
-  return is_utf8(text) ? std::string(text) : escaped(text, text.size());
+void put_key(std::string& out, std::string_view key) {
+  if (out.back() != '{') out += ',';
+  out += '"';
+  out += key;
+  out += "\":";
 }
 
-void put(Json& object, const char* key, std::string_view text) {
-  if (!text.empty()) object[key] = printable(text);
+void put(std::string& out, std::string_view key, std::string_view text) {
+  if (text.empty()) return;
+  put_key(out, key);
+  append_json_text(out, text);
 }
 
-// RFC 3339 with microseconds, UTC.
-std::string rfc3339(WallTime t) {
-  const int64_t seconds = unix_seconds(t);
-  const Duration rest = t - from_unix_seconds(seconds);
-  const auto clock = static_cast<std::time_t>(seconds);
-  std::tm parts{};
-  if (gmtime_r(&clock, &parts) == nullptr) return {};
-  std::array<char, 32> date{};
-  std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%s.%06" PRId64 "Z", date.data(),
-                static_cast<int64_t>(rest / std::chrono::microseconds(1)));
-  return text.data();
+void append_number(std::string& out, int64_t number) {
+  std::array<char, 24> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  out.append(digits.data(), end);
 }
 
-std::string event_id(const JournalEntry& entry) {
-  std::string key;
-  ByteWriter writer(key);
-  writer.text(entry.job);
-  writer.u32(entry.segment);
-  writer.u32(entry.row);
-  writer.u32(entry.attempts);
-  writer.u8(static_cast<uint8_t>(entry.state));
-  return to_hex(sha256(key)).substr(0, 2 * kIdOctets);
+void put_number(std::string& out, std::string_view key, uint64_t number) {
+  put_key(out, key);
+  append_number(out, static_cast<int64_t>(number));
 }
 
-Json response_of(const JournalEntry& entry) {
-  Json response;
-  response["code"] = entry.code;
-  if (entry.enhanced.present()) {
-    response["enhanced_code"] = {{"class", entry.enhanced.klass},
-                                 {"subject", entry.enhanced.subject},
-                                 {"detail", entry.enhanced.detail}};
+char* put_digits(char* to, uint32_t value, int count) {
+  for (int i = count - 1; i >= 0; --i) {
+    to[i] = static_cast<char>('0' + value % 10);
+    value /= 10;
   }
-  response["content"] = printable(entry.text);
-  put(response, "command", entry.command);
-  return response;
+  return to + count;
+}
+
+// RFC 3339 with microseconds, UTC: always 27 octets, so that texts sort as times do.
+void put_time(std::string& out, std::string_view key, WallTime t) {
+  using std::chrono::floor;
+  const auto us = floor<std::chrono::microseconds>(t.time_since_epoch());
+  const auto days = floor<std::chrono::days>(us);
+  const std::chrono::year_month_day date{std::chrono::sys_days(days)};
+  const auto rest = static_cast<uint64_t>((us - days).count());
+  std::array<char, 29> text;
+  char* to = text.data();
+  *to++ = '"';
+  to = put_digits(to, static_cast<uint32_t>(static_cast<int>(date.year())), 4);
+  *to++ = '-';
+  to = put_digits(to, static_cast<unsigned>(date.month()), 2);
+  *to++ = '-';
+  to = put_digits(to, static_cast<unsigned>(date.day()), 2);
+  *to++ = 'T';
+  const auto seconds = static_cast<uint32_t>(rest / 1'000'000);
+  to = put_digits(to, seconds / 3'600, 2);
+  *to++ = ':';
+  to = put_digits(to, seconds / 60 % 60, 2);
+  *to++ = ':';
+  to = put_digits(to, seconds % 60, 2);
+  *to++ = '.';
+  to = put_digits(to, static_cast<uint32_t>(rest % 1'000'000), 6);
+  *to++ = 'Z';
+  *to++ = '"';
+  put_key(out, key);
+  out.append(text.data(), text.size());
+}
+
+void append_hex(std::string& out, uint64_t value, int digits) {
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) {
+    out += "0123456789abcdef"[value >> shift & 0xF];
+  }
+}
+
+// 32 hexadecimal digits. The creation of a file, to the nanosecond, tells hosts and spools apart.
+void put_id(std::string& out, const EventPlace& place) {
+  put_key(out, "id");
+  out += '"';
+  append_hex(out, static_cast<uint64_t>(place.file_created.time_since_epoch().count()), 16);
+  append_hex(out, place.shard, 3);
+  append_hex(out, place.file_number, 5);
+  append_hex(out, place.verdict, 8);
+  out += '"';
+}
+
+void put_response(std::string& out, const JournalEntry& entry) {
+  put_key(out, "response");
+  out += '{';
+  put_number(out, "code", entry.code);
+  if (entry.enhanced.present()) {
+    put_key(out, "enhanced_code");
+    out += '{';
+    put_number(out, "class", entry.enhanced.klass);
+    put_number(out, "subject", entry.enhanced.subject);
+    put_number(out, "detail", entry.enhanced.detail);
+    out += '}';
+  }
+  put_key(out, "content");
+  append_json_text(out, entry.text);
+  put(out, "command", entry.command);
+  out += '}';
+}
+
+void put_address(std::string& out, const IpAddress& ip) {
+  put_key(out, "addr");
+  out += '"';
+  if (ip.family == Family::kIpv4) {
+    for (size_t i = 0; i < 4; ++i) {
+      if (i > 0) out += '.';
+      append_number(out, ip.octets[i]);
+    }
+  } else {
+    out += to_string(ip);
+  }
+  out += '"';
+}
+
+void put_peer(std::string& out, const JournalEntry& entry) {
+  put_key(out, "peer_address");
+  out += '{';
+  put(out, "name", entry.exchanger);
+  put_address(out, entry.peer.ip);
+  out += '}';
+  put(out, "delivery_protocol", "ESMTP");
 }
 
 }  // namespace
@@ -91,40 +158,54 @@ std::string_view event_type(State state) {
   CHECK(false && "an event has a deferred or final state");
 }
 
-std::string event_json(const JournalEntry& entry, const EventContext& context) {
+void append_event(std::string& out, const JournalEntry& entry, const EventContext& context) {
   CHECK(entry.kind == JournalEntry::Kind::kVerdict);
-  Json event;
-  put(event, "type", event_type(entry.state));
-  event["id"] = event_id(entry);
-  put(event, "job", entry.job);
-  if (context.row != 0) event["row"] = context.row;
-  put(event, "sender", entry.sender);
-  put(event, "recipient", context.recipient);
-  put(event, "queue", context.queue);
-  put(event, "site", entry.site);
-  event["size"] = entry.size;
-  event["response"] = response_of(entry);
-  if (entry.peer.port != 0) {
-    Json peer;
-    put(peer, "name", entry.exchanger);
-    peer["addr"] = to_string(entry.peer.ip);
-    event["peer_address"] = std::move(peer);
-    event["delivery_protocol"] = "ESMTP";
-  }
+  out += '{';
+  put(out, "type", event_type(entry.state));
+  put_id(out, context.place);
+  put(out, "job", entry.job);
+  if (context.row != 0) put_number(out, "row", context.row);
+  put(out, "sender", entry.sender);
+  put(out, "recipient", context.recipient);
+  put(out, "queue", context.queue);
+  put(out, "site", entry.site);
+  put_number(out, "size", entry.size);
+  put_response(out, entry);
+  if (entry.peer.port != 0) put_peer(out, entry);
   if (!context.source_address.empty()) {
-    event["source_address"]["address"] = printable(context.source_address);
+    put_key(out, "source_address");
+    out += '{';
+    put(out, "address", context.source_address);
+    out += '}';
   }
-  put(event, "egress_pool", context.pool);
-  put(event, "egress_source", entry.source);
-  event["timestamp"] = unix_seconds(entry.at);
-  event["event_time"] = rfc3339(entry.at);
-  event["created"] = unix_seconds(entry.first_at);
-  event["created_time"] = rfc3339(entry.first_at);
-  event["num_attempts"] = entry.attempts;
-  if (entry.session != 0) event["session_id"] = std::to_string(entry.session);
-  put(event, "nodeid", context.node_id);
-  if (entry.maybe_delivered) event["maybe_delivered"] = true;
-  return event.dump(-1, ' ', false, Json::error_handler_t::replace);
+  put(out, "egress_pool", context.pool);
+  put(out, "egress_source", entry.source);
+  put_key(out, "timestamp");
+  append_number(out, unix_seconds(entry.at));
+  put_time(out, "event_time", entry.at);
+  put_key(out, "created");
+  append_number(out, unix_seconds(entry.first_at));
+  put_time(out, "created_time", entry.first_at);
+  put_number(out, "num_attempts", entry.attempts);
+  if (entry.session != 0) {
+    put_key(out, "session_id");
+    out += '"';
+    append_number(out, static_cast<int64_t>(entry.session));
+    out += '"';
+  }
+  put(out, "nodeid", context.node_id);
+  if (entry.maybe_delivered) {
+    put_key(out, "maybe_delivered");
+    out += "true";
+  }
+  out += "}\n";
+}
+
+std::string event_json(const JournalEntry& entry, const EventContext& context) {
+  std::string line;
+  append_event(line, entry, context);
+  line.pop_back();
+  return line;
 }
 
 }  // namespace sluice

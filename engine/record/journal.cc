@@ -167,6 +167,7 @@ Task<> Journal::run() {
   close_files();
   running_ = false;
   ended_.notify();
+  committed_.notify();
 }
 
 Task<> Journal::close() {
@@ -247,6 +248,7 @@ Task<bool> Journal::begin_file(WallTime created) {
   file_ = std::exchange(next_file_, kNoHandle);
   file_seed_ = seed_of(file_header_);
   file_bytes_ = kFileHeaderBytes;
+  durable_file_ = file_number_;
   ++stats_.files;
   stats_.bytes += kFileHeaderBytes;
   co_return true;
@@ -283,6 +285,7 @@ void Journal::announce(const Batch& batch) {
   CHECK(stats_.uncommitted >= batch.records());
   stats_.uncommitted -= batch.records();
   stats_.records += batch.records();
+  committed_.notify();
   if (!batch.verdicts.empty()) listener_.on_committed(batch.verdicts);
   for (const Batch::JobNote& note : batch.job_notes) {
     listener_.on_job_event_committed(note.job, note.event);

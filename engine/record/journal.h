@@ -118,6 +118,15 @@ class Journal {
 
   const Stats& stats() const { return stats_; }
 
+  // How far the newest file is durable: whole frames up to `bytes`. Those before it are so whole.
+  struct Durable {
+    uint32_t file = 0;  // its number; 0 before open()
+    uint64_t bytes = 0;
+  };
+  Durable durable() const { return {durable_file_, file_bytes_}; }
+  // Notified after each commit, and when the journal ends or fails. One waiter.
+  Signal& committed() { return committed_; }
+
  private:
   // One frame in the making, or on its way to the disk.
   struct Batch {
@@ -182,6 +191,8 @@ class Journal {
   uint32_t file_number_ = 0;
   uint32_t file_seed_ = 0;
   uint64_t file_bytes_ = 0;
+  uint32_t durable_file_ = 0;  // the number of file_, whose header is durable
+  Signal committed_;
 
   Status status_;
   Signal ended_;

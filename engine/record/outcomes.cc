@@ -18,7 +18,11 @@ Outcomes::Outcomes(std::string job_id, size_t text_bytes_max)
     : job_id_(std::move(job_id)), text_bytes_max_(text_bytes_max) {}
 
 Status Outcomes::add(const JournalEntry& entry) {
-  if (entry.kind != JournalEntry::Kind::kVerdict || entry.job != job_id_) return absl::OkStatus();
+  if (entry.job != job_id_) return absl::OkStatus();
+  if (entry.kind != JournalEntry::Kind::kVerdict) {
+    cancelled_ = cancelled_ || entry.event == JobEvent::kCancelled;
+    return absl::OkStatus();
+  }
   if (entry.row >= kSegmentRowsEnd) {
     return io_error("journal: segment " + std::to_string(entry.segment) + ": there can be no row " +
                     std::to_string(entry.row) + "; set the journal file aside");
@@ -88,10 +92,11 @@ uint64_t Outcomes::store(std::string_view octets) {
 
 Outcome Outcomes::find(SegmentNumber segment, SegmentRow row) const {
   Outcome outcome;
+  if (cancelled_) outcome.state = State::kCancelled;
   const auto found = segments_.find(segment);
   if (found == segments_.end() || row >= found->second.size()) return outcome;
   const Kept& kept = found->second[row];
-  outcome.state = kept.state;
+  if (!cancelled_ || is_final(kept.state)) outcome.state = kept.state;
   outcome.maybe_delivered = kept.maybe_delivered;
   outcome.code = kept.code;
   outcome.enhanced = kept.enhanced;

@@ -46,7 +46,8 @@ class Outcomes {
   static constexpr size_t kTextBytesDefault = 1UL << 30;
   explicit Outcomes(std::string job_id, size_t text_bytes_max = kTextBytesDefault);
 
-  // Entries of other jobs and job events are skipped. Refuses a row that no segment can have.
+  // Entries of other jobs are skipped. Once the job is cancelled, so are its rows that are not
+  // final. Refuses a row that no segment can have.
   Status add(const JournalEntry& entry);
 
   Outcome find(SegmentNumber segment, SegmentRow row) const;
@@ -77,6 +78,7 @@ class Outcomes {
   uint64_t store(std::string_view octets);
 
   const std::string job_id_;
+  bool cancelled_ = false;
   const size_t text_bytes_max_;
   std::map<SegmentNumber, std::vector<Kept>> segments_;
   StringMap<uint32_t> numbers_;

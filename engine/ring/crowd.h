@@ -11,7 +11,7 @@
 namespace sluice {
 
 // After a wait look again whether the thing is there: all are woken at once, in the order in which
-// they came, and a deadline wakes too. Must outlive its waiters. One shard's.
+// they came, or the first alone, and a deadline wakes too. Must outlive its waiters. One shard's.
 class Crowd {
  public:
   explicit Crowd(Loop& loop) : loop_(loop) {}
@@ -26,6 +26,14 @@ class Crowd {
   }
   void notify_all() {
     for (Pause* pause : waiting_) pause->cut();
+  }
+  // For one thing that one waiter can use: whoever is woken uses it up or finds it gone.
+  void notify_one() {
+    for (Pause* pause : waiting_) {
+      if (pause->was_cut()) continue;
+      pause->cut();
+      return;
+    }
   }
 
  private:

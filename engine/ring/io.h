@@ -108,6 +108,8 @@ class Io {
   virtual Status make_directory(const std::string& path, uint32_t mode) = 0;  // OK when it exists
   virtual Status rename(const std::string& from, const std::string& to) = 0;
   virtual Status remove_file(const std::string& path) = 0;
+  // Cuts a file back to its first `bytes` octets. Durable with the file's next sync.
+  virtual Status truncate(const std::string& path, uint64_t bytes) = 0;
   virtual Status remove_directory(const std::string& path) = 0;
   // Octets that an ordinary user may still write to the file system of `path`.
   virtual StatusOr<uint64_t> free_bytes(const std::string& path) = 0;

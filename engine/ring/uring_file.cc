@@ -106,6 +106,11 @@ Status UringIo::remove_file(const std::string& path) {
   return file_error("cannot remove " + path, errno);
 }
 
+Status UringIo::truncate(const std::string& path, uint64_t bytes) {
+  if (::truncate(path.c_str(), static_cast<off_t>(bytes)) == 0) return {};
+  return file_error("cannot cut " + path, errno);
+}
+
 Status UringIo::remove_directory(const std::string& path) {
   if (rmdir(path.c_str()) == 0) return {};
   return file_error("cannot remove directory " + path, errno);

@@ -69,6 +69,7 @@ class UringIo final : public Io {
   Status make_directory(const std::string& path, uint32_t mode) override;
   Status rename(const std::string& from, const std::string& to) override;
   Status remove_file(const std::string& path) override;
+  Status truncate(const std::string& path, uint64_t bytes) override;
   Status remove_directory(const std::string& path) override;
   StatusOr<uint64_t> free_bytes(const std::string& path) override;
 

@@ -21,9 +21,23 @@ constexpr Duration kRest = std::chrono::minutes(1);
 constexpr Duration kCloseWait = std::chrono::seconds(1);
 constexpr size_t kOutputsAtOnce = 16;
 
+// The local address of that family; nothing: the system's choice.
+std::optional<IpAddress> local_address(const Source& source, Family family) {
+  for (const IpAddress& address : source.addresses) {
+    if (address.family == family) return address;
+  }
+  return std::nullopt;
+}
+
+// A source with addresses never sends from another: without one of that family it cannot.
+bool can_dial(const Source& source, Family family) {
+  return source.addresses.empty() || local_address(source, family).has_value();
+}
+
 // All addresses in the order of RFC 5321 §5: exchangers by preference, those of equal preference
 // shuffled anew, all addresses of one before the next. Rested ones come last.
-std::vector<Target> targets_of(const Route& route, const Site& site, Instant now, Random& random) {
+std::vector<Target> targets_of(const Route& route, const Site& site, const Source& source,
+                               Instant now, Random& random) {
   std::vector<const Exchanger*> exchangers;
   for (const Exchanger& exchanger : route.exchangers) exchangers.push_back(&exchanger);
   random.shuffle(exchangers);
@@ -33,20 +47,13 @@ std::vector<Target> targets_of(const Route& route, const Site& site, Instant now
   std::vector<Target> rested;
   for (const Exchanger* exchanger : exchangers) {
     for (const IpAddress& address : exchanger->addresses) {
+      if (!can_dial(source, address.family)) continue;
       auto& list = site.is_rested(address, now) ? rested : fresh;
       list.push_back({exchanger, address});
     }
   }
   fresh.insert(fresh.end(), rested.begin(), rested.end());
   return fresh;
-}
-
-// The local address of that family; nothing: the system's choice.
-std::optional<IpAddress> local_address(const Source& source, Family family) {
-  for (const IpAddress& address : source.addresses) {
-    if (address.family == family) return address;
-  }
-  return std::nullopt;
 }
 
 std::unique_ptr<Dialog> make_dialog(Shard& shard, const Lane& lane) {
@@ -64,6 +71,7 @@ std::unique_ptr<Dialog> make_dialog(Shard& shard, const Lane& lane) {
 
 Attempt attempt_of(Shard& shard, const Lane& lane, const Connection& c, const InFlight& flight) {
   Attempt attempt;
+  attempt.first_at = flight.date;
   attempt.size = flight.size;
   attempt.site = lane.site().name;
   attempt.exchanger = c.exchanger;
@@ -120,8 +128,8 @@ bool take_message(Shard& shard, Lane& lane, Connection& c) {
   if (!flight.message) flight.message = shard.take_buffer();
 
   const Job& job = *taken->segment->segment->job;
-  const WallTime date = taken->first_at == WallTime{} ? shard.wall_now() : taken->first_at;
-  ComposeResult composed = job.message->compose(taken->row, {.date = date}, *flight.message);
+  flight.date = taken->first_at == WallTime{} ? shard.wall_now() : taken->first_at;
+  ComposeResult composed = job.message->compose(taken->row, {.date = flight.date}, *flight.message);
   if (!composed.ok()) {
     Verdict refused;
     refused.state = State::kBounced;
@@ -233,12 +241,17 @@ void take_in(Shard& shard, Connection& c) {
 }
 
 void set_deadline(Shard& shard, const Lane& lane, Connection& c) {
+  // Counts from the last progress: octets of a reply that come one by one are none.
+  const Connection::Progress mark{.sent_bytes = c.channel.sent_bytes(),
+                                  .answered = c.answered,
+                                  .transactions = c.dialog->transactions(),
+                                  .waiting_for = c.dialog->waiting_for(),
+                                  .sending = c.channel.sending()};
+  if (mark == c.progress && c.channel.deadline_armed()) return;
+  c.progress = mark;
   const SitePolicy& policy = lane.site().policy;
   Duration wait = policy.idle_timeout;
   if (c.channel.sending()) {
-    // Counts from the last progress only.
-    if (c.progress_mark == c.channel.sent_bytes() && c.channel.deadline_armed()) return;
-    c.progress_mark = c.channel.sent_bytes();
     wait = std::max(policy.timeouts.data_block, c.dialog->reply_timeout());
   } else if (c.dialog->awaits_reply()) {
     wait = c.dialog->reply_timeout();
@@ -246,8 +259,10 @@ void set_deadline(Shard& shard, const Lane& lane, Connection& c) {
   c.channel.set_deadline(shard.now() + wait);
 }
 
-void look_for_end(Shard& shard, Connection& c) {
-  if (c.dialog->idle() && (shard.draining() || c.dialog->exhausted())) c.dialog->quit();
+void look_for_end(Shard& shard, const Lane& lane, Connection& c) {
+  if (!c.dialog->idle()) return;
+  const bool spare = c.answered > 0 && shard.connections_wanted() && !lane.has_mail();
+  if (spare || shard.draining() || c.dialog->exhausted()) c.dialog->quit();
 }
 
 // From the greeting to the end of the session.
@@ -255,7 +270,7 @@ Task<> converse(Shard& shard, Lane& lane, Connection& c) {
   while (true) {
     if (c.dialog->ready() && !c.greeted) lane.on_greeted(c);
     take_messages(shard, lane, c);
-    look_for_end(shard, c);
+    look_for_end(shard, lane, c);
     send_outputs(c);
     record_verdicts(shard, lane, c);
     if (c.dialog->finished()) break;
@@ -273,7 +288,8 @@ Task<> converse(Shard& shard, Lane& lane, Connection& c) {
 Task<> await_peer_end(Shard& shard, const Lane& lane, Connection& c) {
   c.channel.set_deadline(shard.now() +
                          std::min<Duration>(lane.site().policy.timeouts.quit, kCloseWait));
-  while (!c.channel.ended() && c.channel.fault() == IoError::kNone &&
+  // What is still being sent was given up: it must not go on.
+  while (!c.channel.sending() && !c.channel.ended() && c.channel.fault() == IoError::kNone &&
          !c.channel.deadline_passed() && !shard.draining()) {
     co_await c.channel.changed();
     c.channel.update();
@@ -295,22 +311,25 @@ std::string failure_text(const Connection& c, const Verdict& failure) {
 Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
   const Instant began = shard.now();
   const RoutePtr route = lane.site().route;
-  const std::vector<Target> targets = targets_of(*route, lane.site(), began, shard.io().random());
   const Source& source = shard.config().sources[lane.source()];
+  const std::vector<Target> targets =
+      targets_of(*route, lane.site(), source, began, shard.io().random());
   const SitePolicy& policy = lane.site().policy;
   const uint16_t port = policy.smtp_port.value_or(shard.config().smtp.port);
-  std::string reason = "no exchanger has an address that can be used";
+  std::string reason = "no exchanger has an address that source " + source.name + " can dial";
   bool reached = false;
   bool answered = false;
   for (const Target& target : targets) {
-    if (shard.draining()) break;
+    // Every dial counts against the connection rate; the lane had a permit for the first.
+    if (shard.draining() || (&target != targets.data() && !lane.may_dial_next())) break;
     c.exchanger = target.exchanger->name;
     const SocketAddress to{target.address, port};
     const IoResult dialled = co_await c.channel.dial(
         to, local_address(source, target.address.family), shard.now() + policy.timeouts.connect);
     if (!dialled.ok()) {
       reason = c.exchanger + " (" + to_string(to) + "): " + std::string(name_of(dialled.error));
-      lane.rest(target.address, shard.now() + kRest);
+      if (dialled.error == IoError::kNoDescriptors) break;  // that is no exchanger's fault
+      lane.rest(target.address, shard.now(), shard.now() + kRest);
       continue;
     }
     c.dialog = make_dialog(shard, lane);
@@ -324,6 +343,7 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
     const Verdict* failure = c.dialog->session_failure();
     answered = reached && (failure == nullptr || c.answered > 0);
     if (failure != nullptr) reason = failure_text(c, *failure);
+    if (!answered) lane.rest(target.address, shard.now(), shard.now() + kRest);
     if (reached) break;
   }
   if (!answered && !shard.draining()) lane.on_unreachable(began, reason);

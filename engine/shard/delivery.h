@@ -29,7 +29,8 @@ struct InFlight {
   OpenSegment* segment = nullptr;
   SegmentRow number = 0;
   uint32_t attempts = 0;  // with this one
-  WallTime first_at{};
+  WallTime first_at{};    // of the row's first attempt; zero when this is it
+  WallTime date{};        // of the message: when the row's first attempt began
   uint64_t size = 0;
   bool taken = false;        // a row without a verdict
   bool content_out = false;  // its content is with the channel: the buffer must stay
@@ -48,10 +49,19 @@ struct Connection {
   std::vector<size_t> output_ends;  // index behind each output's last piece
   std::string exchanger;            // its host name
   uint64_t session = 0;
-  uint64_t progress_mark = 0;  // octets sent when the deadline was last set
-  uint64_t answered = 0;       // messages that got a verdict
-  bool greeted = false;        // the lane counts it as no longer dialling
-  bool idle = false;           // in the lane's list
+  // What had happened when the deadline was last set.
+  struct Progress {
+    uint64_t sent_bytes = 0;
+    uint64_t answered = 0;
+    uint32_t transactions = 0;
+    const char* waiting_for = nullptr;
+    bool sending = false;
+    friend bool operator==(const Progress&, const Progress&) = default;
+  };
+  Progress progress;
+  uint64_t answered = 0;  // messages that got a verdict
+  bool greeted = false;   // the lane counts it as no longer dialling
+  bool idle = false;      // in the lane's list
 };
 
 // REQUIRES: the lane counted the connection as open; deliver() counts it out at its end.

@@ -246,6 +246,32 @@ Status Engine::ask(uint32_t shard, std::function<void()> query) {
   return {};
 }
 
+Status Engine::ask_intake(std::function<void(Intake&, Intake::Reply)> start) {
+  auto done = std::make_shared<std::promise<Status>>();
+  std::future<Status> answered = done->get_future();
+  if (!peers_->post(0, [this, done, start] {
+        start(*peers_->intake, [done](Status status) { done->set_value(std::move(status)); });
+      })) {
+    return unavailable("shard 0 is too busy");
+  }
+  if (answered.wait_for(kQueryTimeout) != std::future_status::ready) {
+    return unavailable("shard 0 does not answer");
+  }
+  return answered.get();
+}
+
+Status Engine::command(const std::string& job, JobEvent event) {
+  return ask_intake([job, event](Intake& intake, Intake::Reply reply) {
+    intake.command(job, event, std::move(reply));
+  });
+}
+
+Status Engine::pause_site(const std::string& site, bool paused) {
+  return ask_intake([this, site, paused](Intake& intake, Intake::Reply reply) {
+    peers_->shards[0]->services().spawn(intake.pause_site(site, paused, std::move(reply)));
+  });
+}
+
 StatusOr<std::vector<JobStatus>> Engine::jobs() {
   auto out = std::make_shared<std::vector<JobStatus>>();
   RETURN_IF_ERROR(ask(0, [this, out] {

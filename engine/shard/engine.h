@@ -53,6 +53,10 @@ class Engine {
   StatusOr<std::vector<JobStatus>> jobs();
   StatusOr<std::vector<Shard::SiteStatus>> sites();
 
+  // Ends when what is asked is durable.
+  Status command(const std::string& job, JobEvent event);
+  Status pause_site(const std::string& site, bool paused);
+
   uint32_t shard_count() const { return peers_->shard_count; }
   const Configuration& config() const { return peers_->config; }
   std::string describe_limits() const;
@@ -62,6 +66,8 @@ class Engine {
   void run_shard(Thread& thread);
   // Runs `query` on a shard's thread and waits for it.
   Status ask(uint32_t shard, std::function<void()> query);
+  // Runs `start` on shard 0's thread and waits for the reply that it is given.
+  Status ask_intake(std::function<void(Intake&, Intake::Reply)> start);
 
   std::unique_ptr<Peers> peers_;
   std::unique_ptr<resolver_cache::Cache> cache_;

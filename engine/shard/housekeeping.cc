@@ -7,6 +7,7 @@
 
 #include "engine/base/log.h"
 #include "engine/base/status.h"
+#include "engine/record/event_log.h"
 #include "engine/record/format.h"
 
 namespace sluice {
@@ -64,7 +65,8 @@ std::optional<WallTime> oldest_job(Io& io, const SpoolPaths& spool) {
   return oldest;
 }
 
-uint32_t sweep_journal(Io& io, const SpoolPaths& spool, WallTime now) {
+uint32_t sweep_journal(Io& io, const SpoolPaths& spool,
+                       const std::map<uint32_t, uint32_t>& followed, WallTime now) {
   const WallTime before = oldest_job(io, spool).value_or(now);
   const std::vector<std::string> names = names_in(io, spool.journal);
   std::map<uint32_t, uint32_t> newest;
@@ -78,6 +80,8 @@ uint32_t sweep_journal(Io& io, const SpoolPaths& spool, WallTime now) {
   for (const std::string& name : names) {
     const auto file = parse_journal_file_name(name);
     if (!file || newest[file->shard] == file->number) continue;
+    const auto needed = followed.find(file->shard);
+    if (needed == followed.end() || file->number >= needed->second) continue;
     const std::string path = spool.journal + "/" + name;
     const StatusOr<FileStat> stat = io.stat(path);
     // A job id counts whole seconds: one second of doubt.
@@ -93,10 +97,11 @@ uint32_t sweep_journal(Io& io, const SpoolPaths& spool, WallTime now) {
 
 }  // namespace
 
-Swept sweep_spool(Io& io, const SpoolPaths& spool, Duration keep_done, WallTime now) {
+Swept sweep_spool(Io& io, const SpoolPaths& spool, const SweepOptions& options, WallTime now) {
   Swept swept;
-  swept.jobs = sweep_done(io, spool, now - keep_done);
-  swept.journal_files = sweep_journal(io, spool, now);
+  swept.jobs = sweep_done(io, spool, now - options.keep_done);
+  swept.journal_files = sweep_journal(io, spool, options.followed, now);
+  swept.event_files = remove_event_files(io, options.record_directory, now - options.keep_events);
   return swept;
 }
 

@@ -30,7 +30,8 @@ void Peers::job_ended(const JobPtr& job) {
   }
 }
 
-Intake::Intake(Shard& home) : home_(home), pause_(home.loop()), house_pause_(home.loop()) {
+Intake::Intake(Shard& home)
+    : home_(home), pause_(home.loop()), house_pause_(home.loop()), list_room_(home.loop()) {
   home.peers().intake = this;
 }
 
@@ -111,11 +112,17 @@ Task<> Intake::watch() {
 
 Task<> Intake::keep_house() {
   while (!home_.draining()) {
-    const Swept swept = sweep_spool(home_.io(), home_.peers().spool, home_.config().spool.keep_done,
+    const SpoolPaths& spool = home_.peers().spool;
+    const Swept swept = sweep_spool(home_.io(), spool,
+                                    {.keep_done = home_.config().spool.keep_done,
+                                     .keep_events = home_.config().record.keep,
+                                     .record_directory = record_directory(home_.config(), spool),
+                                     .followed = told_},
                                     home_.wall_now());
-    if (swept.jobs + swept.journal_files > 0) {
-      log(LogLevel::kInfo, "removed " + std::to_string(swept.jobs) + " finished jobs and " +
-                               std::to_string(swept.journal_files) + " journal files");
+    if (swept.jobs + swept.journal_files + swept.event_files > 0) {
+      log(LogLevel::kInfo, "removed " + std::to_string(swept.jobs) + " finished jobs, " +
+                               std::to_string(swept.journal_files) + " journal files and " +
+                               std::to_string(swept.event_files) + " event files");
     }
     co_await house_pause_.lasting(std::chrono::hours(1));
   }
@@ -131,7 +138,7 @@ Task<> Intake::take(std::string name) {
     log(LogLevel::kError, "cannot take " + from + ": " + message_of(status));
     // Looked at again after a while, not five times a second.
     const auto wait = std::make_unique<Pause>(home_.loop());
-    co_await wait->lasting(kFinishAgain);
+    co_await wait_a_while(*wait);
   } else {
     const auto files = std::make_unique<FileTasks>(home_.loop());
     status = co_await files->sync_directory(spool.active);
@@ -190,16 +197,23 @@ Task<> Intake::run_job(std::shared_ptr<Active> active, TakenSoFar so_far) {
     active->phase = "scheduled";
     const auto wait = std::make_unique<Pause>(home_.loop());
     // In steps, so that a clock that is set does not matter for long, nor a drain.
-    while (*job->spec.send.start > home_.wall_now() && !home_.draining()) {
+    while (*job->spec.send.start > home_.wall_now() && !home_.draining() && !job->cancelled) {
       const Duration left = *job->spec.send.start - home_.wall_now();
       co_await wait->lasting(std::min<Duration>(left, std::chrono::milliseconds(200)));
     }
     active->phase = "taking";
   }
+  while (lists_open_ >= kListsMax && !home_.draining()) {
+    const Instant look_again = home_.now() + kLookInterval;
+    co_await list_room_.wait(look_again);
+  }
+  ++lists_open_;
   if (!active->taker) active->taker = std::make_unique<ListTaker>(home_, job, *this);
   const Status status = co_await active->taker->run(so_far);
   const bool finished = active->taker->finished();
   active->taker.reset();
+  --lists_open_;
+  list_room_.notify_one();
   if (!status.ok()) {
     log(LogLevel::kError, "job " + job->id + ": its list could not be read to the end: " +
                               message_of(status) + "; what was taken is sent");
@@ -218,6 +232,12 @@ Task<> Intake::run_job(std::shared_ptr<Active> active, TakenSoFar so_far) {
 
 void Intake::job_ended(const JobPtr& job) { home_.services().spawn(finish(job)); }
 
+// In steps: a drain need not wait for it.
+Task<> Intake::wait_a_while(Pause& pause) {
+  const Instant until = home_.now() + kFinishAgain;
+  while (home_.now() < until && !home_.draining()) co_await pause.lasting(kLookInterval);
+}
+
 Task<> Intake::finish(JobPtr job) {
   const auto files = std::make_unique<FileTasks>(home_.loop());
   const auto wait = std::make_unique<Pause>(home_.loop());
@@ -228,16 +248,22 @@ Task<> Intake::finish(JobPtr job) {
   summary.created = job->created;
   summary.finished = home_.wall_now();
   const std::string done = home_.peers().spool.done_job(job->id);
+  bool moved = false;
   while (!home_.draining()) {
-    Status status =
-        co_await files->write_durably(JobPaths(job->directory).summary, summary_json(summary));
-    if (status.ok()) status = home_.io().rename(job->directory, done);
+    Status status;
+    if (!moved) {
+      status =
+          co_await files->write_durably(JobPaths(job->directory).summary, summary_json(summary));
+      if (status.ok()) status = home_.io().rename(job->directory, done);
+      moved = status.ok();
+    }
     if (status.ok()) status = co_await files->sync_directory(home_.peers().spool.done);
     if (status.ok()) break;
     log(LogLevel::kError, "job " + job->id + " is finished but cannot be moved to done/: " +
                               message_of(status) + "; trying again");
-    co_await wait->lasting(kFinishAgain);
+    co_await wait_a_while(*wait);
   }
+  if (!moved) co_return;  // the next start finishes it
   log(LogLevel::kInfo, "job " + job->id + " done");
   const JobStatus status{job->id,         summary.name,     "done", summary.counts,
                          summary.created, summary.finished, {}};
@@ -257,7 +283,8 @@ void Intake::remember(JobStatus status) {
 
 JobStatus Intake::status_of(const Active& active) const {
   const Job& job = *active.job;
-  return {job.id, job.spec.name, active.phase, job.progress.snapshot(), job.created, {}, {}};
+  const std::string phase = job.cancelled ? "cancelling" : job.paused ? "paused" : active.phase;
+  return {job.id, job.spec.name, phase, job.progress.snapshot(), job.created, {}, {}};
 }
 
 std::vector<JobStatus> Intake::status() const {

@@ -13,10 +13,12 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "engine/ring/crowd.h"
 #include "engine/ring/gate.h"
 #include "engine/ring/pause.h"
 #include "engine/shard/file_tasks.h"
@@ -31,7 +33,8 @@ class Shard;
 struct JobStatus {
   std::string id;
   std::string name;
-  std::string phase;  // "scheduled", "taking" (its list), "sending", "done" or "failed"
+  // "scheduled", "taking" (its list), "sending", "paused", "cancelling", "done" or "failed"
+  std::string phase;
   Counts counts;
   WallTime created{};
   WallTime finished{};
@@ -42,6 +45,8 @@ class Intake final : public ListTaker::Publisher {
  public:
   static constexpr size_t kActiveMax = 1'000;
   static constexpr size_t kRememberedMax = 1'000;
+  // Lists taken side by side: each has a segment in memory, and the addresses known to dedupe.
+  static constexpr uint32_t kListsMax = 8;
 
   explicit Intake(Shard& home);
   ~Intake() override;
@@ -56,6 +61,15 @@ class Intake final : public ListTaker::Publisher {
   Task<> keep_house();
   // A job's last row is final and its list is taken.
   void job_ended(const JobPtr& job);
+  // What the operator asks; `reply` is called on this shard's thread when it is durable, or cannot
+  // be: NotFound for a job that is not active.
+  using Reply = std::function<void(Status)>;
+  void command(const std::string& job, JobEvent event, Reply reply);
+  Task<> pause_site(std::string site, bool paused, Reply reply);
+  // The journal holds the event now.
+  void apply(JobIndex job, JobEvent event);
+  // Peers::journal_told() on this shard.
+  void journal_told(uint32_t series, uint32_t file) { told_[series] = file; }
   void stop() {
     pause_.cut();
     house_pause_.cut();
@@ -73,10 +87,13 @@ class Intake final : public ListTaker::Publisher {
     std::string phase = "taking";
   };
 
+  Task<Status> load_paused_sites();
+  Task<> tell_shards(JobIndex job);
   Task<> take(std::string name);
   Task<> refuse(std::string directory, std::string id, Status why);
   Task<> run_job(std::shared_ptr<Active> active, TakenSoFar so_far);
   Task<> finish(JobPtr job);
+  Task<> wait_a_while(Pause& pause);
   Task<Status> recover_job(std::string id, const JobRecovery* known);
   Task<bool> enroll(const JobPtr& job);
   Task<bool> post_to(uint32_t shard, std::function<void(Shard&)> message);
@@ -88,7 +105,17 @@ class Intake final : public ListTaker::Publisher {
   Pause house_pause_;
   std::vector<std::string> taking_;  // names in incoming/ that are being taken
   std::vector<std::shared_ptr<Active>> active_;
+  uint32_t lists_open_ = 0;  // being taken
+  Crowd list_room_;
   std::deque<JobStatus> remembered_;
+  struct Asked {
+    JobIndex job;
+    JobEvent event;
+    Reply reply;
+  };
+  std::vector<Asked> asked_;  // not durable yet
+  std::vector<std::string> paused_sites_;
+  std::map<uint32_t, uint32_t> told_;  // by series: the first journal file still needed for events
   JobIndex jobs_made_ = 0;
   uint32_t segments_made_ = 0;
 };

@@ -50,6 +50,11 @@ struct Job {
   // it to zero finishes the job.
   std::atomic<int64_t> open_rows{1};
 
+  // Set once the journal says so. A cancelled job's rows that are not in flight are cancelled where
+  // they are met; a paused one's stay where they are.
+  std::atomic<bool> cancelled{false};
+  std::atomic<bool> paused{false};
+
   // The source of a block of rows: fixed by job, segment and block, weighted, so that a row keeps
   // its source over all attempts and restarts.
   uint32_t source_of(SegmentNumber segment, uint32_t block) const;

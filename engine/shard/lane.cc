@@ -8,6 +8,7 @@
 #include "engine/schedule/connections.h"
 #include "engine/schedule/retry.h"
 #include "engine/shard/delivery.h"
+#include "engine/shard/lane_block.h"
 #include "engine/shard/shard.h"
 
 namespace sluice {
@@ -20,6 +21,8 @@ constexpr uint64_t kRowsReady = 128;
 constexpr size_t kSpareBlocksMax = 2;
 constexpr uint32_t kSenderRefusals = 20;
 constexpr Duration kSenderPause = std::chrono::minutes(15);
+// When no descriptor was left to read with, or too many reads were on their way.
+constexpr Duration kReadAgain = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -28,7 +31,8 @@ bool Site::is_rested(const IpAddress& address, Instant now) const {
                      [&](const Rested& r) { return r.address == address && r.until > now; });
 }
 
-void Site::rest(const IpAddress& address, Instant until) {
+void Site::rest(const IpAddress& address, Instant now, Instant until) {
+  std::erase_if(rested, [now](const Rested& r) { return r.until <= now; });
   for (Rested& r : rested) {
     if (r.address == address) {
       r.until = until;
@@ -38,47 +42,59 @@ void Site::rest(const IpAddress& address, Instant until) {
   rested.push_back({address, until});
 }
 
-// A block on its way from the disk, or its rows being handed out.
-struct Lane::LoadedBlock {
-  explicit LoadedBlock(Signal& done) : read(done) {}
-
-  Pick pick;
-  OpenSegment* segment = nullptr;
-  uint32_t block = 0;
-  std::string octets;
-  Operation read;
-  BlockReader reader;
-  uint64_t rows_left = 0;
-};
-
 Lane::Lane(Shard& shard, Site& site, uint32_t source)
     : shard_(shard), site_(site), source_(source), pause_(shard.loop()) {
   policy_changed();
 }
 
 void Lane::policy_changed() {
-  message_rate_.reset();
-  connection_rate_.reset();
-  if (site_.policy.max_message_rate) message_rate_.emplace(*site_.policy.max_message_rate);
-  if (site_.policy.max_connection_rate) connection_rate_.emplace(*site_.policy.max_connection_rate);
-  permit_at_ = {};
-  dial_permit_at_ = {};
+  // A rate that stays goes on: a fresh one would begin with a full burst.
+  if (paced_by_.max_message_rate != site_.policy.max_message_rate) {
+    message_rate_.reset();
+    if (site_.policy.max_message_rate) message_rate_.emplace(*site_.policy.max_message_rate);
+    permit_at_ = {};
+  }
+  if (paced_by_.max_connection_rate != site_.policy.max_connection_rate) {
+    connection_rate_.reset();
+    if (site_.policy.max_connection_rate) {
+      connection_rate_.emplace(*site_.policy.max_connection_rate);
+    }
+    dial_permit_at_ = {};
+  }
+  paced_by_ = site_.policy;
   nudge();
 }
 
 Lane::~Lane() = default;
 
 void Lane::add(const Cursor& cursor, uint8_t priority) {
+  if (shard_.job(cursor.job).paused) queue_.pause_job(cursor.job);
   queue_.add(cursor, priority);
   nudge();
 }
 
 void Lane::add_due(const DueRow& row, JobIndex job, uint8_t priority) {
+  if (shard_.job(job).cancelled) {
+    cancel_due(row);
+    return;
+  }
+  if (shard_.job(job).paused) queue_.pause_job(job);
   queue_.add_due(row, job, priority);
   nudge();
 }
 
-void Lane::nudge() { pause_.cut(); }
+void Lane::nudge() {
+  if (running_) {
+    pause_.cut();
+  } else if (!is_done() && !shard_.draining()) {
+    running_ = true;
+    shard_.services().spawn(run());
+  }
+}
+
+bool Lane::is_done() const {
+  return queue_.empty() && loaded_rows_ == 0 && held_.empty() && limited_.empty() && open_ == 0;
+}
 
 // --- rows for connections ------------------------------------------------------------------------
 
@@ -96,14 +112,18 @@ bool Lane::may_take(Instant now, Job& job) {
     const Permit of_job = job.rate->take(now);
     if (!of_job.granted) {
       if (message_rate_) message_rate_->give_back(of_site);
-      permit_at_ = of_job.at;
+      hold_limited(job.index, of_job.at);
       return false;
     }
   }
   return true;
 }
 
-std::optional<TakenRow> Lane::take_row() {
+std::optional<TakenRow> Lane::take_row() { return take_next(true); }
+
+// Without `to_send` only a row of the front block, whose lifetime is known to be over: it needs no
+// permit.
+std::optional<TakenRow> Lane::take_next(bool to_send) {
   const Instant now = shard_.now();
   while (!loaded_.empty()) {
     LoadedBlock& block = *loaded_.front();
@@ -111,7 +131,12 @@ std::optional<TakenRow> Lane::take_row() {
       drop_front();
       continue;
     }
-    if (!may_take(now, *block.segment->segment->job)) break;
+    if (site_.paused) break;
+    if (!to_send && (shard_.recorder().full() || shard_.halted())) break;
+    if (to_send && !may_take(now, *block.segment->segment->job)) {
+      if (loaded_.empty() || loaded_.front().get() == &block) break;
+      continue;  // its job waits for its own rate: another's rows may go
+    }
     TakenRow taken;
     taken.segment = block.segment;
     while (true) {
@@ -122,6 +147,7 @@ std::optional<TakenRow> Lane::take_row() {
       }
       if (block.pick.is_due || block.segment->segment->is_waiting(taken.number)) break;
     }
+    if (block.rows_left == 0 && !to_send) break;
     if (block.rows_left == 0) continue;
     --block.rows_left;
     --loaded_rows_;
@@ -146,6 +172,10 @@ void Lane::keep_spare(std::unique_ptr<LoadedBlock> block) {
 void Lane::drop_front() {
   keep_spare(std::move(loaded_.front()));
   loaded_.pop_front();
+}
+
+bool Lane::has_mail() const {
+  return loaded_rows_ > 0 || queue_.rows_ready(shard_.peers().clock, shard_.now(), 1) > 0;
 }
 
 void Lane::add_idle(Connection& connection) {
@@ -199,7 +229,11 @@ bool Lane::on_answer(const Verdict& verdict) {
     ramp_.succeeded(site_.policy.connection_limit);
     return false;
   }
-  if (verdict.scope != Scope::kSource || verdict.state != State::kBounced) return false;
+  if (verdict.scope != Scope::kSource || verdict.state != State::kBounced) {
+    // Who refuses a recipient for its own sake does not refuse the sender.
+    if (verdict.state == State::kBounced) sender_refusals_ = 0;
+    return false;
+  }
   if (++sender_refusals_ < kSenderRefusals) return false;
   if (resume_at_ <= shard_.now()) {
     log(LogLevel::kError, "site " + site_.name + " refuses mail from source " +
@@ -210,16 +244,53 @@ bool Lane::on_answer(const Verdict& verdict) {
   return true;
 }
 
+// A job that is over its own rate is set aside, so that the others of the site go on.
+void Lane::hold_limited(JobIndex job, Instant until) {
+  const auto known = std::find_if(limited_.begin(), limited_.end(),
+                                  [job](const LimitedJob& l) { return l.job == job; });
+  if (known == limited_.end()) {
+    limited_.push_back({job, until});
+  } else {
+    known->until = until;
+  }
+  pause_job(job);
+}
+
+void Lane::resume_limited() {
+  const Instant now = shard_.now();
+  for (size_t i = 0; i < limited_.size();) {
+    if (limited_[i].until > now) {
+      ++i;
+      continue;
+    }
+    const JobIndex index = limited_[i].job;
+    limited_.erase(limited_.begin() + static_cast<std::ptrdiff_t>(i));
+    const Job* job = shard_.find_job(index);
+    if (job == nullptr || !job->paused) resume_job(index);
+  }
+}
+
 // --- the coroutine -------------------------------------------------------------------------------
 
 Task<> Lane::run() {
-  while (!shard_.draining()) {
+  while (!shard_.draining() && !is_done()) {
     expire_waiting();
-    if (loaded_rows_ < kRowsReady) co_await load_rows();
+    // Rows are read for connections that can take them, and for their lifetime's end.
+    if (open_ > dialling_ || back_off_.failures() > 0) co_await load_rows();
+    resume_limited();
     dial_more();
     wake_idle();
+    if (open_ == 0) free_blocks();
     co_await pause_.until(next_wake());
   }
+  free_blocks();
+  running_ = false;
+}
+
+// Without a connection only rows that still wait are kept in memory.
+void Lane::free_blocks() {
+  spare_.clear();
+  while (!loaded_.empty() && loaded_.front()->rows_left == 0) loaded_.pop_front();
 }
 
 std::unique_ptr<Lane::LoadedBlock> Lane::spare_block() {
@@ -241,8 +312,10 @@ Task<> Lane::load_rows() {
 }
 
 void Lane::begin_reads() {
+  if (shard_.now() < read_again_at_) return;
+  const uint64_t enough = open_ > dialling_ ? kRowsReady : 1;
   uint64_t rows = loaded_rows_;
-  while (reading_.size() < kReadsAtOnce && rows < kRowsReady && loaded_.size() < 4 * kReadsAtOnce) {
+  while (reading_.size() < kReadsAtOnce && rows < enough && loaded_.size() < 4 * kReadsAtOnce) {
     const std::optional<Pick> pick = queue_.next(shard_.peers().clock, shard_.now());
     if (!pick) return;
     std::unique_ptr<LoadedBlock> block = spare_block();
@@ -253,32 +326,46 @@ void Lane::begin_reads() {
     block->block = pick->is_due ? block->segment->segment->index.find_row(pick->due.row())
                                 : pick->cursor.block;
     block->rows_left = pick->is_due ? 1 : pick->cursor.rows;
+    if (!start_read(*block)) {
+      put_back(*block);
+      return;
+    }
     if (!pick->is_due) shard_.peers().cursors[shard_.number()].value.fetch_sub(1);
     rows += block->rows_left;
-    start_read(*block);
     reading_.push_back(std::move(block));
   }
 }
 
-void Lane::start_read(LoadedBlock& block) {
+// False when no descriptor is left: to be tried again.
+bool Lane::start_read(LoadedBlock& block) {
   OpenSegment& segment = *block.segment;
-  if (segment.file == kNoHandle) {
-    const StatusOr<Handle> file = shard_.io().open_file(segment.segment->path, OpenMode::kRead);
-    if (!file.ok()) {
-      drop_unreadable(block, file.status());
-      return;
-    }
-    segment.file = *file;
+  const Status opened = shard_.begin_read(segment);
+  if (absl::IsResourceExhausted(opened)) return false;
+  if (!opened.ok()) {
+    drop_unreadable(block, opened);
+    return true;
   }
   const BlockEntry entry = segment.segment->index.block(block.block);
   block.octets.resize(entry.bytes);
   shard_.io().read(block.read, segment.file, block.octets, entry.offset);
+  return true;
+}
+
+void Lane::put_back(LoadedBlock& block) {
+  const uint8_t priority = block.segment->segment->job->spec.send.priority;
+  read_again_at_ = shard_.now() + kReadAgain;
+  if (block.pick.is_due) {
+    queue_.add_due(block.pick.due, block.pick.job, priority);
+  } else {
+    queue_.add(block.pick.cursor, priority);
+  }
 }
 
 void Lane::end_reads() {
   for (std::unique_ptr<LoadedBlock>& block : reading_) {
     Status status;
     if (block->read.done()) {
+      shard_.end_read(*block->segment);
       const IoResult result = block->read.take();
       if (!result.ok()) {
         status =
@@ -292,8 +379,13 @@ void Lane::end_reads() {
       if (status.ok() && block->pick.is_due) status = block->reader.seek(block->pick.due.row());
       if (!status.ok()) drop_unreadable(*block, status);
     }
+    if (block->rows_left > 0 && block->segment->segment->job->cancelled) cancel_block(*block);
     if (block->rows_left == 0) {
       keep_spare(std::move(block));
+      continue;
+    }
+    if (block->segment->segment->job->paused) {
+      held_.push_back(std::move(block));
       continue;
     }
     loaded_rows_ += block->rows_left;
@@ -313,24 +405,27 @@ void Lane::drop_unreadable(LoadedBlock& block, const Status& why) {
     loaded_rows_ -= block.rows_left;
   }
   block.rows_left = 0;
+  nudge();  // others may be readable
 }
 
 // While the site cannot be reached rows wait without an attempt: those whose lifetime has ended
 // expire here.
 void Lane::expire_waiting() {
   if (back_off_.failures() == 0 || open_ > dialling_) return;
+  // What ends these wakes the lane: asking before would wake it without end.
+  if (shard_.halted() || site_.paused || shard_.recorder().full()) return;
   const WallTime now = shard_.wall_now();
   while (!loaded_.empty()) {
     LoadedBlock& block = *loaded_.front();
-    const Job& job = *block.segment->segment->job;
     if (block.rows_left == 0) {
       drop_front();
       continue;
     }
+    const Job& job = *block.segment->segment->job;
     const bool attempted = block.pick.is_due && block.pick.due.first_at != 0;
     const WallTime since = attempted ? from_unix_seconds(block.pick.due.first_at) : job.created;
     if (!lifetime_over(since, now, job.spec.send.lifetime)) return;
-    std::optional<TakenRow> taken = take_row();
+    std::optional<TakenRow> taken = take_next(false);
     if (!taken) return;
     shard_.recorder().take(*taken->segment, taken->first_at);
     Verdict expired;
@@ -354,8 +449,10 @@ void Lane::expire_waiting() {
 
 void Lane::dial_more() {
   const Instant now = shard_.now();
-  if (shard_.draining() || shard_.halted() || shard_.recorder().full()) return;
+  if (shard_.draining() || shard_.halted() || shard_.recorder().full() || site_.paused) return;
   if (now < back_off_.not_before() || now < resume_at_) return;
+  // Under a rate one idle connection is enough, and none is dialled before it may send.
+  if (now < permit_at_ || (is_paced() && (!idle_.empty() || dialling_ > 0))) return;
   ConnectionDemand demand;
   demand.connection_limit = site_.policy.connection_limit;
   demand.rows_ready =
@@ -368,26 +465,42 @@ void Lane::dial_more() {
   uint32_t wanted = connections_wanted(demand);
   if (wanted > 0 && site_.route->expires <= now) shard_.refresh_route(site_);
   for (; wanted > 0; --wanted) {
-    if (connection_rate_) {
-      const Permit permit = connection_rate_->take(now);
-      if (!permit.granted) {
-        dial_permit_at_ = permit.at;
-        return;
-      }
-    }
+    Permit permit;
+    if (!take_dial_permit(permit)) return;
     SlabHandle handle;
-    if (shard_.make_connection(&handle) == nullptr) return;
+    if (shard_.make_connection(&handle) == nullptr) {
+      if (connection_rate_) connection_rate_->give_back(permit);
+      return;
+    }
     ++open_;
     ++dialling_;
     shard_.spawn_delivery(*this, handle);
   }
 }
 
+bool Lane::take_dial_permit(Permit& permit) {
+  if (!connection_rate_) return true;
+  permit = connection_rate_->take(shard_.now());
+  if (!permit.granted) dial_permit_at_ = permit.at;
+  return permit.granted;
+}
+
+bool Lane::may_dial_next() {
+  Permit permit;
+  return take_dial_permit(permit);
+}
+
 bool Lane::is_paced() const {
-  return message_rate_ || (!loaded_.empty() && loaded_.front()->segment->segment->job->rate);
+  if (message_rate_) return true;
+  // A block that is used up may outlive its segment: its pointer is not to be followed.
+  const auto next = std::find_if(loaded_.begin(), loaded_.end(),
+                                 [](const auto& block) { return block->rows_left > 0; });
+  return next != loaded_.end() && (*next)->segment->segment->job->rate;
 }
 
 void Lane::wake_idle() {
+  // Whoever is woken while nothing may be taken asks in vain, which wakes this lane again.
+  if (shard_.halted() || site_.paused || shard_.now() < resume_at_) return;
   if (loaded_rows_ == 0 || shard_.recorder().full() || shard_.now() < permit_at_) return;
   // Under a rate one at a time: each that takes a row asks for the next to be woken.
   uint64_t wake = is_paced() ? 1 : loaded_rows_;
@@ -406,6 +519,8 @@ Instant Lane::next_wake() const {
   };
   consider(permit_at_);
   consider(dial_permit_at_);
+  consider(read_again_at_);
+  for (const LimitedJob& limited : limited_) consider(limited.until);
   consider(resume_at_);
   consider(back_off_.not_before());
   if (queue_.due_count() > 0) consider(queue_.next_wake(shard_.peers().clock, now));

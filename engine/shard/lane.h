@@ -5,7 +5,7 @@
 // for and the limits allow, hands rows to connections that ask.
 // HOW IT RUNS. run() is the lane's one coroutine: it wakes when nudged (mail came, a connection
 // asked in vain or ended, a commit made room) or when a permit or a due time comes up: one timer a
-// lane, no polling.
+// lane, no polling. It ends when nothing waits here, and is begun again by the next mail.
 // OWNERSHIP. A lane belongs to its shard, and lives until the shard ends.
 // THREAD. The owning shard's.
 // LIMITS. At most 16 blocks are read at a time and held; connections by policy, ramp and the
@@ -40,12 +40,17 @@ struct Connection;
 struct OpenSegment {
   SegmentPtr segment;
   Handle file = kNoHandle;  // opened at the first read
+  uint32_t reads = 0;       // on their way
   int64_t holds = 0;        // rows at this shard that are not final, and others who refer to it
-  std::vector<uint32_t> deferred_domains;  // counted as deferred: DNS had no answer at first
+  // Domains counted as deferred: DNS had no answer at first. Empty, or as long as needed.
+  std::vector<bool> deferred_domains;
 
   bool is_deferred(uint32_t domain) const {
-    return std::find(deferred_domains.begin(), deferred_domains.end(), domain) !=
-           deferred_domains.end();
+    return domain < deferred_domains.size() && deferred_domains[domain];
+  }
+  void mark_deferred(uint32_t domain) {
+    if (domain >= deferred_domains.size()) deferred_domains.resize(segment->index.domain_count());
+    deferred_domains[domain] = true;
   }
 };
 
@@ -56,6 +61,7 @@ struct Site {
   RoutePtr route;
   SitePolicy policy;
   bool refreshing = false;  // the route is being asked for
+  bool paused = false;      // by the operator: nothing is sent
   // Addresses that did not answer are left alone for a while, as long as there are others.
   struct Rested {
     IpAddress address;
@@ -64,7 +70,7 @@ struct Site {
   std::vector<Rested> rested;
 
   bool is_rested(const IpAddress& address, Instant now) const;
-  void rest(const IpAddress& address, Instant until);
+  void rest(const IpAddress& address, Instant now, Instant until);
 };
 
 // A row that was handed to a connection. The views of `row` live until the lane's next call.
@@ -95,6 +101,8 @@ class Lane {
   // The next row that may be sent now; nothing when none is there, permitted or recordable (then
   // the lane will notify idle connections when that changes).
   std::optional<TakenRow> take_row();
+  // Mail is there for it, now or when a permit is.
+  bool has_mail() const;
   // Waits for mail: will be notified through its channel's signal.
   void add_idle(Connection& connection);
   void remove_idle(Connection& connection);
@@ -103,18 +111,26 @@ class Lane {
   void on_unreachable(Instant began, std::string_view reason);
   void on_connection_end(bool was_greeted);
   // An address did not answer: others first until then.
-  void rest(const IpAddress& address, Instant until) { site_.rest(address, until); }
+  void rest(const IpAddress& address, Instant now, Instant until) {
+    site_.rest(address, now, until);
+  }
+  // A further address may be dialled for the same connection: takes a permit of the connection
+  // rate.
+  bool may_dial_next();
   // An attempt was answered: what it says of us. True when refusals of the sender have piled up so
   // that the lane pauses and this one is not to be believed.
   bool on_answer(const Verdict& verdict);
+
+  // --- what the operator says of a job or the site
+  void pause_job(JobIndex job);
+  void resume_job(JobIndex job);
+  // Counts the rows of the job that wait here as cancelled.
+  void cancel_job(JobIndex job);
 
   // The site's policy was set anew: its rates begin afresh.
   void policy_changed();
   // Looks again at what could be done.
   void nudge();
-
-  // The lane's coroutine; ends when the shard drains.
-  Task<> run();
 
   // --- for status
   uint64_t rows_waiting() const { return queue_.size() + loaded_rows_; }
@@ -125,9 +141,14 @@ class Lane {
  private:
   struct LoadedBlock;
 
+  // The lane's coroutine: begun by nudge(), ends when nothing is left here or the shard drains.
+  Task<> run();
+  bool is_done() const;
+  void free_blocks();
   Task<> load_rows();
   void begin_reads();
-  void start_read(LoadedBlock& block);
+  bool start_read(LoadedBlock& block);
+  void put_back(LoadedBlock& block);
   void end_reads();
   void drop_unreadable(LoadedBlock& block, const Status& why);
   void expire_waiting();
@@ -135,26 +156,40 @@ class Lane {
   void wake_idle();
   bool is_paced() const;
   Instant next_wake() const;
+  std::optional<TakenRow> take_next(bool to_send);
   bool may_take(Instant now, Job& job);
+  void hold_limited(JobIndex job, Instant until);
+  void resume_limited();
+  bool take_dial_permit(Permit& permit);
   std::unique_ptr<LoadedBlock> spare_block();
   void keep_spare(std::unique_ptr<LoadedBlock> block);
   void drop_front();
+  void cancel_block(LoadedBlock& block);
+  void cancel_due(const DueRow& row);
 
   Shard& shard_;
   Site& site_;
   const uint32_t source_;
   SiteQueue queue_;
+  SitePolicy paced_by_;  // whose rates the two below keep
   std::optional<Gcra> message_rate_;
   std::optional<Gcra> connection_rate_;
   BackOff back_off_;
   Ramp ramp_;
   Instant permit_at_{};           // no message before: the rate said so
   Instant dial_permit_at_{};      // no connection before
+  Instant read_again_at_{};       // no descriptor was left
   Instant resume_at_{};           // after too many refusals of the sender
   uint32_t sender_refusals_ = 0;  // in a row
   std::string last_failure_;
 
   std::deque<std::unique_ptr<LoadedBlock>> loaded_;  // ready to be taken from
+  std::vector<std::unique_ptr<LoadedBlock>> held_;   // of paused jobs
+  struct LimitedJob {
+    JobIndex job;
+    Instant until{};
+  };
+  std::vector<LimitedJob> limited_;  // paused here until their own rate lets them
   std::vector<std::unique_ptr<LoadedBlock>> reading_;
   std::vector<std::unique_ptr<LoadedBlock>> spare_;
   uint64_t loaded_rows_ = 0;
@@ -164,6 +199,7 @@ class Lane {
   uint32_t dialling_ = 0;  // of these, not greeted yet
   std::vector<Connection*> idle_;
   Pause pause_;
+  bool running_ = false;
 };
 
 }  // namespace sluice

@@ -36,7 +36,8 @@ Task<Status> ListSource::check() {
     if (got == Next::kRecord) co_return Status();
     if (got == Next::kFailed) co_return status_;
     if (got == Next::kEnd) {
-      co_return invalid(name_ + " has no recipients: it needs a header line and a line for each");
+      co_return invalid(name_ + " has no recipients: it needs a line for each" +
+                        (is_jsonl_name(name_) ? "" : ", and a header line"));
     }
     const Status filled = co_await fill();
     if (!filled.ok()) co_return filled;
@@ -66,14 +67,14 @@ bool ListSource::pull_decoded() {
 ListSource::Next ListSource::next(ListRecord& record) {
   while (status_.ok()) {
     switch (reader_.next(record)) {
-      case CsvReader::Result::kRecord:
+      case ListResult::kRecord:
         return Next::kRecord;
-      case CsvReader::Result::kEnd:
+      case ListResult::kEnd:
         return Next::kEnd;
-      case CsvReader::Result::kFailed:
+      case ListResult::kFailed:
         status_ = reader_.status();
         return Next::kFailed;
-      case CsvReader::Result::kNeedMore:
+      case ListResult::kNeedMore:
         break;
     }
     if (pull_decoded()) continue;

@@ -1,4 +1,4 @@
-// A job's list as a stream of records: file, decompression, CSV.
+// A job's list as a stream of records: file, decompression, CSV or JSON lines.
 //
 // THREAD. The shard's; one task at a time. LIMITS. 256 KiB of file at a time, and what the decoder
 // and reader keep. ERRORS. A list that is broken as a whole; bad records come out as records.
@@ -12,8 +12,8 @@
 #include "engine/model/limits.h"
 #include "engine/ring/loop.h"
 #include "engine/ring/task.h"
-#include "engine/spool/csv_reader.h"
 #include "engine/spool/list_decoder.h"
+#include "engine/spool/list_reader.h"
 
 namespace sluice {
 
@@ -55,7 +55,7 @@ class ListSource {
   std::unique_ptr<char[]> buffer_;
   std::unique_ptr<ListDecoder> decoder_;
   const std::string name_;
-  CsvReader reader_;
+  ListReader reader_;
   Status status_;
 };
 

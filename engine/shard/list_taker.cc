@@ -11,6 +11,8 @@ namespace sluice {
 namespace {
 
 constexpr uint32_t kRowsBetweenYields = 256;
+// What cannot be written to the spool is tried again after this: a full disk loses no row.
+constexpr Duration kWriteAgain = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -20,6 +22,7 @@ ListTaker::ListTaker(Shard& shard, JobPtr job, Publisher& publisher)
       publisher_(publisher),
       paths_(job_->directory),
       files_(shard.loop()),
+      pause_(shard.loop()),
       list_(shard.loop(), job_->directory + "/" + job_->spec.list.file, job_->spec.list.file,
             shard.limits()) {
   if (job_->spec.list.dedupe) {
@@ -47,6 +50,7 @@ Task<Status> ListTaker::run(TakenSoFar so_far) {
                    shard_.limits());
   segment_began_ = shard_.now();
   status = co_await take_all();
+  if (spool_failed_) co_return status;
   // What was gathered before the list broke is sent all the same.
   const Status flushed = co_await flush();
   if (!flushed.ok()) co_return flushed;
@@ -117,11 +121,28 @@ void ListTaker::take_record(const ListRecord& record) {
 Task<Status> ListTaker::write_rejected() {
   if (rejected_.empty()) co_return Status();
   if (rejected_bytes_ == 0) rejected_.insert(0, kRejectedHeader);
-  const size_t bytes = rejected_.size();
-  const Status status = co_await files_.append_durably(
-      paths_.rejected, std::exchange(rejected_, {}), rejected_bytes_);
-  rejected_bytes_ += bytes;
+  Status status = co_await files_.append_durably(paths_.rejected, rejected_, rejected_bytes_);
+  while (!status.ok() && !shard_.draining()) {
+    co_await wait_to_write_again(status);
+    status = co_await files_.append_durably(paths_.rejected, rejected_, rejected_bytes_);
+  }
+  if (!status.ok()) {
+    spool_failed_ = true;
+    co_return status;
+  }
+  rejected_bytes_ += rejected_.size();
+  rejected_.clear();
   co_return status;
+}
+
+// In steps, so that a drain need not wait for it.
+Task<> ListTaker::wait_to_write_again(Status why) {
+  log(LogLevel::kError, "job " + job_->id + ": its list waits, the spool cannot be written: " +
+                            message_of(why) + "; trying again");
+  const Instant until = shard_.now() + kWriteAgain;
+  while (shard_.now() < until && !shard_.draining()) {
+    co_await pause_.lasting(std::chrono::milliseconds(200));
+  }
 }
 
 // Makes what was gathered durable, then publishes it.
@@ -144,8 +165,16 @@ Task<Status> ListTaker::flush() {
   StatusOr<SegmentIndex> index =
       SegmentIndex::parse(view.substr(trailer->index_offset, trailer->index_bytes), *trailer);
   if (!index.ok()) co_return index.status();
-  const Status written = co_await files_.write_durably(path, std::exchange(octets_, {}));
-  if (!written.ok()) co_return written;
+  Status written = co_await files_.write_durably(path, octets_);
+  while (!written.ok() && !shard_.draining()) {
+    co_await wait_to_write_again(written);
+    written = co_await files_.write_durably(path, octets_);
+  }
+  octets_.clear();
+  if (!written.ok()) {
+    spool_failed_ = true;
+    co_return written;
+  }
 
   auto segment = std::make_shared<PublishedSegment>();
   segment->job = job_;

@@ -5,13 +5,15 @@
 // it. Sending begins with the first segment.
 // THREAD. Shard 0's. It yields to everything else that is ready after every few hundred rows.
 // LIMITS. One segment in memory (Limits::segment_*) and the addresses known for deduplication.
-// ERRORS. A list that breaks in the middle: what was taken is sent, the rest is reported.
+// ERRORS. A list that breaks in the middle: what was taken is sent, the rest is reported. A spool
+// that cannot be written: tried again until it can.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "engine/ring/pause.h"
 #include "engine/shard/file_tasks.h"
 #include "engine/shard/job.h"
 #include "engine/shard/list_source.h"
@@ -61,6 +63,7 @@ class ListTaker {
   Task<Status> take_all();
   Task<Status> flush();
   Task<Status> write_rejected();
+  Task<> wait_to_write_again(Status why);
   void count_rows(const PublishedSegment& segment);
 
   Shard& shard_;
@@ -68,6 +71,7 @@ class ListTaker {
   Publisher& publisher_;
   const JobPaths paths_;
   FileTasks files_;
+  Pause pause_;
   ListSource list_;
   std::optional<DedupeSet> dedupe_;
   std::optional<SegmentBuilder> builder_;
@@ -78,6 +82,7 @@ class ListTaker {
   Instant segment_began_{};
   std::string octets_;
   bool finished_ = false;
+  bool spool_failed_ = false;  // a drain came while a segment could not be written
 };
 
 }  // namespace sluice

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/base/crc32c.h"
+#include "engine/shard/intake.h"
 #include "engine/shard/shard.h"
 
 namespace sluice {
@@ -20,6 +21,12 @@ uint32_t Peers::place(std::string_view name, uint32_t salt) const {
   // The same on every machine and at every start: what is spread by it may be on disk.
   const uint64_t hash = crc32c(name, salt);
   return static_cast<uint32_t>(hash * shard_count >> 32);
+}
+
+void Peers::journal_told(uint32_t series, uint32_t file) {
+  (void)post(0, [this, series, file] {
+    if (intake != nullptr) intake->journal_told(series, file);
+  });
 }
 
 bool Peers::post(uint32_t shard, Mailbox::Message message) {

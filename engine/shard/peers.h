@@ -43,6 +43,9 @@ struct Peers {
   Intake* intake = nullptr;
   // All rows of a job are final and its list is taken. Any shard's thread.
   void job_ended(const std::shared_ptr<Job>& job);
+  // The events of journal files before `file` are told: they are no longer needed for that. Any
+  // shard's thread. May be lost when shard 0 is busy: it is said again with the next.
+  void journal_told(uint32_t series, uint32_t file);
   // Set when sending must stop for good on all shards (the journal failed).
   std::atomic<bool> halted{false};
 

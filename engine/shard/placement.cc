@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "engine/base/check.h"
 #include "engine/base/log.h"
@@ -50,10 +51,27 @@ Task<> Placement::walk(SegmentPtr segment) {
   }
 }
 
+void Placement::wake_parked() {
+  std::vector<DueRow> others;
+  while (const std::optional<DueRow> parked = parked_.pop_due(UINT32_MAX)) {
+    OpenSegment* open = shard_.find_segment(parked->segment_ref);
+    CHECK(open != nullptr);
+    if (!open->segment->job->cancelled) {
+      others.push_back(*parked);
+      continue;
+    }
+    shard_.cancel_domain(open->segment, parked->row(), true);
+    shard_.release(*open);
+  }
+  for (const DueRow& parked : others) parked_.push(parked);
+}
+
 Task<> Placement::place(SegmentPtr segment, uint32_t domain, bool deferred_before) {
   const RoutePtr route =
       co_await shard_.resolver().route(std::string(segment->index.domain(domain)));
-  if (shard_.draining()) {
+  if (segment->job->cancelled && !shard_.draining()) {
+    shard_.cancel_domain(segment, domain, deferred_before);
+  } else if (shard_.draining()) {
     // Stays waiting; the next start places it.
   } else if (route->usable()) {
     co_await hand_over(segment, domain, route, deferred_before);
@@ -61,7 +79,7 @@ Task<> Placement::place(SegmentPtr segment, uint32_t domain, bool deferred_befor
     co_await record_failure(segment, domain, route, deferred_before);
   }
   --resolving_;
-  slot_free_.notify_all();
+  slot_free_.notify_one();
 }
 
 Task<> Placement::hand_over(SegmentPtr segment, uint32_t domain, RoutePtr route,

@@ -31,6 +31,8 @@ class Placement {
   // Wakes parked domains when they are due; runs until the shard drains.
   Task<> watch_parked();
   void stop();
+  // Parked domains of cancelled jobs are let go.
+  void wake_parked();
 
   uint32_t parked_count() const { return parked_.size(); }
 

@@ -6,6 +6,7 @@
 #include "engine/base/check.h"
 #include "engine/base/log.h"
 #include "engine/schedule/retry.h"
+#include "engine/shard/intake.h"
 #include "engine/shard/shard.h"
 
 namespace sluice {
@@ -24,7 +25,9 @@ void Recorder::record(const Judged& judged, Verdict verdict, Attempt attempt) {
   Job& job = *judged.segment->segment->job;
   attempt.number = judged.attempts;
   attempt.at = shard_.wall_now();
-  attempt.first_at = judged.first_at == WallTime{} ? attempt.at : judged.first_at;
+  if (judged.first_at != WallTime{}) attempt.first_at = judged.first_at;
+  if (attempt.first_at == WallTime{}) attempt.first_at = attempt.at;
+  if (verdict.state == State::kDeferred && job.cancelled) verdict.state = State::kCancelled;
   if (verdict.state == State::kDeferred && !decide_retry(judged, verdict, attempt)) {
     verdict.state = State::kExpired;
   }
@@ -93,6 +96,10 @@ void Recorder::on_committed(std::span<const CommittedVerdict> verdicts) {
     }
   }
   if (std::exchange(was_full_, full())) shard_.nudge_lanes();
+}
+
+void Recorder::on_job_event_committed(JobIndex job, JobEvent event) {
+  if (shard_.peers().intake != nullptr) shard_.peers().intake->apply(job, event);
 }
 
 void Recorder::on_failed(const Status& status) {

@@ -43,10 +43,12 @@ class Recorder final : public JournalListener {
   // Counts a row as in flight.
   void take(const OpenSegment& segment, WallTime first_at);
   // `verdict` of kWaiting: not attempted; the row goes back at once and nothing is recorded.
-  // `attempt` has the facts of the connection; number, times and next_at are filled in here.
+  // `attempt` has the facts of the connection and, as first_at, the date that its message bears;
+  // number, times and next_at are filled in here.
   void record(const Judged& judged, Verdict verdict, Attempt attempt);
 
   void on_committed(std::span<const CommittedVerdict> verdicts) override;
+  void on_job_event_committed(JobIndex job, JobEvent event) override;
   void on_failed(const Status& status) override;
 
  private:

@@ -149,6 +149,8 @@ Counts counts_of(const JobRecovery& known, int64_t rows) {
 }  // namespace
 
 Task<Status> Intake::recover() {
+  const Status paused = co_await load_paused_sites();
+  if (!paused.ok()) co_return paused;
   const SpoolPaths& spool = home_.peers().spool;
   const StatusOr<std::vector<std::string>> ids = home_.io().list(spool.active);
   if (!ids.ok()) co_return ids.status();
@@ -223,6 +225,10 @@ Task<Status> Intake::recover_job(std::string id, const JobRecovery* known) {
     counts.states[i] += left_out.states[i];
   }
   (*job)->progress.restore(home_.number(), counts);
+  if (known != nullptr) {
+    (*job)->cancelled = known->cancelled;
+    (*job)->paused = known->paused;
+  }
   (*job)->open_rows.fetch_add(rows - final_rows, std::memory_order_acq_rel);
 
   auto active = std::make_shared<Active>();

@@ -5,12 +5,15 @@
 
 #include "engine/base/check.h"
 #include "engine/base/log.h"
+#include "engine/record/format.h"
 #include "engine/shard/intake.h"
 
 namespace sluice {
 namespace {
 
 constexpr size_t kSpareBuffersMax = 256;
+// Files of segments kept open between reads; beyond it they are opened for each.
+constexpr uint32_t kSegmentFilesMax = 32;
 // A new site waits at most so long for the sites of the shaping rules' domains to be known.
 constexpr Duration kRulesWait = std::chrono::seconds(5);
 
@@ -60,7 +63,28 @@ Task<Status> Shard::start() {
   stories_.spawn(journal_.run());
   services_.spawn(placement_.watch_parked());
   services_.spawn(learn_rule_sites());
+  start_followers();
   co_return opened;
+}
+
+// One for this shard's journal, and one for each series that was left by a run with more shards.
+void Shard::start_followers() {
+  std::vector<uint32_t> series = {number_};
+  if (const StatusOr<std::vector<std::string>> names = io().list(peers_.spool.journal);
+      names.ok()) {
+    for (const std::string& name : *names) {
+      const auto file = parse_journal_file_name(name);
+      if (!file || file->shard < peers_.shard_count) continue;
+      if (file->shard % peers_.shard_count != number_) continue;
+      if (series.back() != file->shard) series.push_back(file->shard);
+    }
+  }
+  for (const uint32_t one : series) {
+    followers_.push_back(std::make_unique<EventFollower>(
+        loop_, config(), peers_.spool, one, one == number_ ? &journal_ : nullptr,
+        [peers = &peers_](uint32_t told, uint32_t file) { peers->journal_told(told, file); }));
+    followings_.spawn(followers_.back()->run());
+  }
 }
 
 // --- shaping rules -------------------------------------------------------------------------------
@@ -108,6 +132,8 @@ Shard::SiteEntry& Shard::site_of(const RoutePtr& route, std::string_view domain)
     entry->site.name = route->site;
     entry->site.domain = domain;
     entry->lanes.resize(config().sources.size());
+    entry->site.paused =
+        std::find(paused_sites_.begin(), paused_sites_.end(), route->site) != paused_sites_.end();
     apply_rules(*entry);
     site_list_.push_back(entry.get());
   }
@@ -121,17 +147,19 @@ Lane& Shard::lane_of(SiteEntry& entry, uint32_t source) {
   std::unique_ptr<Lane>& lane = entry.lanes[source];
   if (!lane) {
     lane = std::make_unique<Lane>(*this, entry.site, source);
-    services_.spawn(lane->run());
   }
   return *lane;
 }
 
 void Shard::nudge_lanes() {
-  for (SiteEntry* entry : site_list_) {
-    for (const auto& lane : entry->lanes) {
+  // From another site on each time: who comes first gets the connection that is free.
+  const size_t count = site_list_.size();
+  for (size_t i = 0; i < count; ++i) {
+    for (const auto& lane : site_list_[(nudge_from_ + i) % count]->lanes) {
       if (lane) lane->nudge();
     }
   }
+  ++nudge_from_;
 }
 
 void Shard::refresh_route(Site& site) {
@@ -166,10 +194,14 @@ void Shard::receive_domain(const SegmentPtr& segment, uint32_t domain, const Rou
   if (draining_) return;
   const SegmentIndex& index = segment->index;
   const Job& job = *segment->job;
+  if (job.cancelled) {
+    cancel_domain(segment, domain, deferred);
+    return;
+  }
   SiteEntry& entry = site_of(route, index.domain(domain));
   OpenSegment& open = open_segment(segment);
   hold(open, 1);
-  if (deferred) open.deferred_domains.push_back(domain);
+  if (deferred) open.mark_deferred(domain);
   const SegmentIndex::BlockRange range = index.blocks_of(domain);
   for (uint32_t block = range.first; block < range.last; ++block) {
     const uint32_t rows = segment->waiting_rows(block);
@@ -189,8 +221,11 @@ void Shard::add_recovered(SiteEntry& entry, OpenSegment& open, uint32_t domain) 
   const PublishedSegment& segment = *open.segment;
   const SegmentRow first = segment.index.first_row_of(domain);
   const SegmentRow last = segment.index.last_row_of(domain);
-  for (const auto& row : segment.recovered->deferred()) {
-    if (row.row < first || row.row >= last) continue;
+  const std::vector<DeferredRow>& deferred = segment.recovered->deferred();
+  auto at = std::lower_bound(deferred.begin(), deferred.end(), first,
+                             [](const DeferredRow& d, SegmentRow r) { return d.row < r; });
+  for (; at != deferred.end() && at->row < last; ++at) {
+    const DeferredRow& row = *at;
     hold(open, 1);
     const Instant due = now() + (row.next_at - wall_now());
     const uint32_t block = segment.index.find_row(row.row);
@@ -199,6 +234,64 @@ void Shard::add_recovered(SiteEntry& entry, OpenSegment& open, uint32_t domain) 
                               static_cast<uint32_t>(unix_seconds(row.first_at))),
                  segment.job->index, segment.job->spec.send.priority);
   }
+}
+
+// --- what the operator says ----------------------------------------------------------------------
+
+void Shard::apply_job_flags(JobIndex index) {
+  if (find_job(index) == nullptr) return;
+  const Job& flags = job(index);
+  for (SiteEntry* entry : site_list_) {
+    for (const auto& lane : entry->lanes) {
+      if (!lane) continue;
+      if (flags.cancelled) {
+        lane->cancel_job(index);
+      } else if (flags.paused) {
+        lane->pause_job(index);
+      } else {
+        lane->resume_job(index);
+      }
+    }
+  }
+  if (flags.cancelled) placement_.wake_parked();
+}
+
+void Shard::pause_site(std::string_view site, bool paused) {
+  std::erase(paused_sites_, site);
+  if (paused) paused_sites_.emplace_back(site);
+  const auto found = sites_.find(site);
+  if (found == sites_.end()) return;
+  found->second->site.paused = paused;
+  for (const auto& lane : found->second->lanes) {
+    if (lane) lane->nudge();
+  }
+}
+
+void Shard::cancel_rows(OpenSegment& segment, State from, int64_t count) {
+  if (count == 0) return;
+  const JobPtr owner = segment.segment->job;
+  owner->progress.move(number_, from, State::kCancelled, count);
+  CHECK(segment.holds >= count);
+  segment.holds -= count - 1;
+  release(segment);
+  if (owner->open_rows.fetch_sub(count, std::memory_order_acq_rel) == count) {
+    peers_.job_ended(owner);
+  }
+}
+
+void Shard::cancel_domain(const SegmentPtr& segment, uint32_t domain, bool deferred) {
+  int64_t waiting = 0;
+  int64_t retried = 0;
+  const SegmentIndex& index = segment->index;
+  for (SegmentRow row = index.first_row_of(domain); row < index.last_row_of(domain); ++row) {
+    if (segment->recovered && segment->recovered->is_final(row)) continue;
+    ++(deferred || !segment->is_waiting(row) ? retried : waiting);
+  }
+  OpenSegment& open = open_segment(segment);
+  hold(open, 1 + waiting + retried);
+  cancel_rows(open, State::kWaiting, waiting);
+  cancel_rows(open, State::kDeferred, retried);
+  release(open);
 }
 
 // --- segments ------------------------------------------------------------------------------------
@@ -220,8 +313,33 @@ OpenSegment* Shard::find_segment(uint32_t ref) {
 void Shard::release(OpenSegment& segment) {
   CHECK(segment.holds > 0);
   if (--segment.holds > 0) return;
-  if (segment.file != kNoHandle) io().close(segment.file);
+  close_file(segment);
   segments_.erase(segment.segment->ref);
+}
+
+Status Shard::begin_read(OpenSegment& segment) {
+  // The rest of the ring's operations belongs to the connections.
+  if (reads_ >= limits().operations_per_ring / 16) return exhausted("too many reads at once");
+  if (segment.file == kNoHandle) {
+    ASSIGN_OR_RETURN(segment.file, io().open_file(segment.segment->path, OpenMode::kRead));
+    ++segment_files_;
+  }
+  ++segment.reads;
+  ++reads_;
+  return {};
+}
+
+void Shard::end_read(OpenSegment& segment) {
+  CHECK(segment.reads > 0 && reads_ > 0);
+  --reads_;
+  // Rows of a slow site keep a segment for days, and there may be thousands of such segments.
+  if (--segment.reads == 0 && segment_files_ > kSegmentFilesMax) close_file(segment);
+}
+
+void Shard::close_file(OpenSegment& segment) {
+  if (segment.file == kNoHandle) return;
+  io().close(std::exchange(segment.file, kNoHandle));
+  --segment_files_;
 }
 
 void Shard::row_done(OpenSegment& segment) {
@@ -248,9 +366,10 @@ void Shard::spawn_delivery(Lane& lane, SlabHandle handle) {
 Task<> Shard::run_delivery(Lane& lane, SlabHandle handle) {
   Connection* connection = connections_.find(handle);
   co_await deliver(*this, lane, *connection);
-  lane.on_connection_end(connection->greeted);
+  const bool greeted = connection->greeted;
   connections_.erase(handle);
   if (std::exchange(connections_wanted_, false)) nudge_lanes();
+  lane.on_connection_end(greeted);
 }
 
 std::unique_ptr<MessageBuffer> Shard::take_buffer() {
@@ -286,7 +405,7 @@ void Shard::drain(Instant deadline) {
 }
 
 void Shard::wake_connections() {
-  connections_.for_each([](Connection& connection) { connection.channel.changed().notify(); });
+  connections_.for_each([](Connection& connection) { connection.channel.stop_dialling(); });
 }
 
 Task<> Shard::cut_at_deadline() {
@@ -301,6 +420,8 @@ Task<> Shard::drain_story() {
   co_await resolver_.close();
   co_await services_.close();
   co_await journal_.close();
+  for (const auto& follower : followers_) follower->finish(drain_deadline_);
+  co_await followings_.close();
   stopped_ = true;
 }
 

@@ -25,6 +25,7 @@
 #include "engine/ring/gate.h"
 #include "engine/ring/loop.h"
 #include "engine/shard/delivery.h"
+#include "engine/shard/event_follower.h"
 #include "engine/shard/job.h"
 #include "engine/shard/lane.h"
 #include "engine/shard/peers.h"
@@ -72,9 +73,25 @@ class Shard final : public WaitObserver {
   // The sites of the shaping rules' domains are known, or it has taken too long.
   Task<> wait_for_rules();
 
+  // --- what the operator says
+  // REQUIRES: registered and not forgotten.
+  Job& job(JobIndex index) { return *jobs_[index]; }
+  Job* find_job(JobIndex index) { return index < jobs_.size() ? jobs_[index].get() : nullptr; }
+  // All lanes act on the job's flags, which are set already.
+  void apply_job_flags(JobIndex job);
+  void pause_site(std::string_view site, bool paused);
+  // Rows of `segment` that are held here, counted in `from`, are cancelled.
+  void cancel_rows(OpenSegment& segment, State from, int64_t count);
+  // Rows of a domain that no lane has yet.
+  void cancel_domain(const SegmentPtr& segment, uint32_t domain, bool deferred);
+
   // --- segments
   OpenSegment& open_segment(const SegmentPtr& segment);
   OpenSegment* find_segment(uint32_t ref);
+  // Before and after each read: its file stays open between them. ResourceExhausted when no
+  // descriptor is left, or too many reads are on their way.
+  Status begin_read(OpenSegment& segment);
+  void end_read(OpenSegment& segment);
   // A row of it is final and durable: releases it.
   void row_done(OpenSegment& segment);
   // Keeps the segment open here; the last release closes and forgets it.
@@ -88,6 +105,8 @@ class Shard final : public WaitObserver {
   Connection* make_connection(SlabHandle* handle);
   // Starts the story of a connection.
   void spawn_delivery(Lane& lane, SlabHandle handle);
+  // Some lane waits for one: a connection without mail ends at once.
+  bool connections_wanted() const { return connections_wanted_; }
   std::unique_ptr<MessageBuffer> take_buffer();
   void return_buffer(std::unique_ptr<MessageBuffer> buffer);
   uint64_t next_session() { return ++sessions_ << 8 | number_; }
@@ -126,6 +145,7 @@ class Shard final : public WaitObserver {
   SiteEntry& site_of(const RoutePtr& route, std::string_view domain);
   Lane& lane_of(SiteEntry& entry, uint32_t source);
   void apply_rules(SiteEntry& entry);
+  void close_file(OpenSegment& segment);
   void add_recovered(SiteEntry& entry, OpenSegment& open, uint32_t domain);
   void wake_connections();
   Task<> learn_rule_sites();
@@ -133,6 +153,7 @@ class Shard final : public WaitObserver {
   Task<> cut_at_deadline();
   Task<> refresh_story(Site& site);
   Task<> drain_story();
+  void start_followers();
 
   Peers& peers_;
   const uint32_t number_;
@@ -144,17 +165,23 @@ class Shard final : public WaitObserver {
   std::vector<std::string> rule_sites_;  // of each shaping rule's domain; empty: not known
   Crowd rules_known_;
   bool rules_learnt_ = false;
+  std::vector<std::string> paused_sites_;
   std::vector<JobPtr> jobs_;  // by JobIndex; null where this process does not know it yet
   absl::flat_hash_map<uint32_t, std::unique_ptr<OpenSegment>> segments_;
+  uint32_t segment_files_ = 0;  // open
+  uint32_t reads_ = 0;          // of all segments, on their way
   StringMap<std::unique_ptr<SiteEntry>> sites_;
   std::vector<SiteEntry*> site_list_;  // in the order of their making
   Slab<Connection> connections_;
   bool connections_wanted_ = false;  // a lane asked in vain
+  size_t nudge_from_ = 0;            // the site that is nudged first
   std::vector<std::unique_ptr<MessageBuffer>> spare_buffers_;
   uint64_t sessions_ = 0;
   Gate services_;
   Gate deliveries_;
   Gate stories_;
+  std::vector<std::unique_ptr<EventFollower>> followers_;
+  Gate followings_;
   Pause drain_pause_;
   Instant drain_deadline_{};
   bool draining_ = false;

@@ -32,12 +32,7 @@ namespace sluice {
 
 class CsvReader {
  public:
-  enum class Result : uint8_t {
-    kRecord,    // `record` is filled
-    kNeedMore,  // feed() or finish(), then ask again
-    kEnd,       // the list has ended
-    kFailed,    // the list as a whole is bad: status()
-  };
+  using Result = ListResult;
 
   // `file_name` stands in messages. Limits: row_bytes_max and columns_max are used.
   CsvReader(std::string file_name, const Limits& limits);

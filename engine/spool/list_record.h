@@ -7,6 +7,14 @@
 
 namespace sluice {
 
+// What a reader of a list says when it is asked for the next record.
+enum class ListResult : uint8_t {
+  kRecord,    // `record` is filled
+  kNeedMore,  // feed() or finish(), then ask again
+  kEnd,       // the list has ended
+  kFailed,    // the list as a whole is bad: status()
+};
+
 // Views and span live until the reader's next call.
 struct ListRecord {
   uint64_t number = 0;  // its row, from 1: header and empty lines do not count, bad records do

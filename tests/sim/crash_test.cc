@@ -2,6 +2,7 @@
 // verdict was durable gets the mail again; a drain loses nothing.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "tests/sim/scene.h"
@@ -63,11 +64,10 @@ void check_repeats(const Scene& scene, const std::vector<Outage>& outages) {
     // Twice only around a power cut: in flight, or answered and not synced, which is over within
     // a round trip, a commit interval and two syncs.
     for (size_t i = 1; i < times.size(); ++i) {
-      const bool excused =
-          std::any_of(outages.begin(), outages.end(), [&](const Outage& outage) {
-            return outage.at <= times[i] && outage.at >= times[i - 1] - std::chrono::milliseconds(5) &&
-                   outage.at - times[i - 1] < std::chrono::milliseconds(60);
-          });
+      const bool excused = std::any_of(outages.begin(), outages.end(), [&](const Outage& outage) {
+        return outage.at <= times[i] && outage.at >= times[i - 1] - std::chrono::milliseconds(5) &&
+               outage.at - times[i - 1] < std::chrono::milliseconds(60);
+      });
       EXPECT_TRUE(excused) << "invariant 2: " << recipient << " got the mail again";
     }
   }
@@ -108,7 +108,8 @@ void crash_at_random(uint64_t seed, uint32_t shards, Limits limits, Duration wit
 
 TEST(Crash, NothingLostNothingRepeated) {
   for (uint64_t seed = 1; seed <= 30; ++seed) {
-    crash_at_random(seed, static_cast<uint32_t>(1 + seed % 3), Limits(), std::chrono::milliseconds(600));
+    crash_at_random(seed, static_cast<uint32_t>(1 + seed % 3), Limits(),
+                    std::chrono::milliseconds(600));
   }
 }
 
@@ -129,7 +130,8 @@ TEST(Crash, ADrainLosesNothing) {
     scene.run_for(scene.world.between(std::chrono::milliseconds(100), std::chrono::seconds(1)));
     scene.process().drain(std::chrono::seconds(30));
     // Invariant 11: it ends within its deadline.
-    ASSERT_TRUE(scene.run_until([&] { return scene.process().stopped(); }, std::chrono::seconds(31)));
+    ASSERT_TRUE(
+        scene.run_until([&] { return scene.process().stopped(); }, std::chrono::seconds(31)));
     scene.crash();
     scene.start();
     ASSERT_TRUE(scene.run_jobs(std::chrono::hours(3)));

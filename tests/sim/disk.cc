@@ -179,6 +179,19 @@ IoError Disk::write(const NodePtr& file, const std::string& path, uint64_t offse
   return IoError::kNone;
 }
 
+IoError Disk::truncate(const std::string& path, uint64_t bytes) {
+  if (const IoError error = check(DiskCall::kWrite, path); error != IoError::kNone) return error;
+  const NodePtr file = find(path);
+  if (!file || file->is_directory) return IoError::kNotFound;
+  if (file->octets.size() <= bytes) return IoError::kNone;
+  bytes_used_ -= file->octets.size() - bytes;
+  file->octets.resize(bytes);
+  if (file->durable.size() > bytes) file->durable.resize(bytes);
+  std::erase_if(file->dirty, [bytes](const auto& range) { return range.first >= bytes; });
+  for (auto& [begin, end] : file->dirty) end = std::min(end, bytes);
+  return IoError::kNone;
+}
+
 std::vector<std::pair<uint64_t, uint64_t>> Disk::begin_sync(const NodePtr& file) {
   return file->dirty;
 }

@@ -68,6 +68,8 @@ class Disk {
   IoError remove(const std::string& path, bool directory);
   IoError write(const NodePtr& file, const std::string& path, uint64_t offset,
                 std::string_view octets, WallTime now);
+  // Durable at once, unlike a real one's: what was cut never comes back.
+  IoError truncate(const std::string& path, uint64_t bytes);
   // Begins and ends a sync: what was written in between need not be durable.
   std::vector<std::pair<uint64_t, uint64_t>> begin_sync(const NodePtr& file);
   IoError end_sync(const NodePtr& node, const std::string& path,

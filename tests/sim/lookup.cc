@@ -60,9 +60,8 @@ Record record_of(const std::string& name, uint32_t ttl, RecordType type,
     case RecordType::kCname:
       return resolver_cache::make_cname(name, ttl, host(data.at(0)));
     default:
-      return resolver_cache::make_mx(name, ttl,
-                                     static_cast<uint16_t>(parse_decimal(data.at(0)).value()),
-                                     host(data.at(1)));
+      return resolver_cache::make_mx(
+          name, ttl, static_cast<uint16_t>(parse_decimal(data.at(0)).value()), host(data.at(1)));
   }
 }
 
@@ -114,8 +113,7 @@ LookupAnswer Zones::answer(const std::string& name, RecordType type) const {
   const auto found = names_.find(name);
   std::string trouble = found == names_.end() ? "NXDOMAIN" : found->second.trouble;
   if (found != names_.end() && trouble.empty()) {
-    if (const auto of = found->second.trouble_of.find(type);
-        of != found->second.trouble_of.end()) {
+    if (const auto of = found->second.trouble_of.find(type); of != found->second.trouble_of.end()) {
       trouble = of->second;
     }
     for (const Record& record : found->second.records) {

@@ -32,9 +32,9 @@ struct Weather {
   Reach reach = Reach::kOpen;
   Duration delay_min = std::chrono::microseconds(200);  // one way
   Duration delay_max = std::chrono::milliseconds(3);
-  size_t piece_max = 0;          // pieces have at most so many octets, chosen at random; 0: not cut
-  size_t window = 64UL << 10;    // octets under way and unread, each way
-  uint64_t resets_one_in = 0;    // of pieces that arrive: a reset comes instead
+  size_t piece_max = 0;        // pieces have at most so many octets, chosen at random; 0: not cut
+  size_t window = 64UL << 10;  // octets under way and unread, each way
+  uint64_t resets_one_in = 0;  // of pieces that arrive: a reset comes instead
 };
 
 class Line;

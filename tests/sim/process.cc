@@ -77,8 +77,7 @@ void Process::make_member() {
   member.loop = std::make_unique<Loop>(*member.io, loop_options(peers_.limits));
   const Executor::Scope scope(member.loop->executor());
   member.lookup = std::make_unique<SimLookup>(*member.loop, *world_, zones_);
-  member.shard =
-      std::make_unique<Shard>(peers_, *member.loop, *member.lookup, *cache_, number);
+  member.shard = std::make_unique<Shard>(peers_, *member.loop, *member.lookup, *cache_, number);
   if (number == 0) {
     intake_ = std::make_unique<Intake>(*member.shard);
     status_ = intake_->prepare();
@@ -112,8 +111,8 @@ void Process::go_on() {
     const Executor::Scope scope(members_[0]->loop->executor());
     if (status_.ok()) last.shard->services().spawn(intake_->watch());
   } else if (phase_ == Phase::kRunning || phase_ == Phase::kFailed) {
-    const bool all = std::all_of(members_.begin(), members_.end(),
-                                 [](const auto& m) { return m->is_over(); });
+    const bool all =
+        std::all_of(members_.begin(), members_.end(), [](const auto& m) { return m->is_over(); });
     if (all) phase_ = Phase::kStopped;
   }
 }

@@ -26,11 +26,11 @@ struct ReceiverRules {
   std::function<std::string(const std::string& recipient, uint32_t attempt)> rcpt;
   // After the final dot.
   enum class Dot : uint8_t {
-    kAnswer,     // taken and answered
-    kTakeDrop,   // taken, and the line torn before the reply
-    kDrop,       // not taken, and the line torn
-    kRefuse,     // not taken: 554
-    kDefer,      // not taken: 451
+    kAnswer,    // taken and answered
+    kTakeDrop,  // taken, and the line torn before the reply
+    kDrop,      // not taken, and the line torn
+    kRefuse,    // not taken: 554
+    kDefer,     // not taken: 451
   };
   std::function<Dot(const std::string& recipient)> dot;
   uint32_t messages_per_line = 0;  // then 421 to the next MAIL; 0: any number
@@ -57,7 +57,7 @@ class Receiver final : public Server {
   ReceiverRules rules;
 
   const std::vector<Delivery>& deliveries() const { return deliveries_; }
-  const std::vector<Try>& tries() const { return tries_; }           // every RCPT
+  const std::vector<Try>& tries() const { return tries_; }            // every RCPT
   const std::vector<Instant>& messages() const { return messages_; }  // every MAIL
   uint32_t lines_open() const { return lines_open_; }
   uint32_t lines_open_max() const { return lines_open_max_; }

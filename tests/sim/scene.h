@@ -72,6 +72,7 @@ class Scene {
   // Until every dropped job lies in done/.
   bool run_jobs(Duration at_most);
   bool jobs_are_done() const;
+  bool a_job_was_refused() const;
   // Of the job dropped under that name, from done/.
   JobSummary summary(const std::string& name) const;
   Ledger ledger() const { return read_ledger(*disk, kSpool); }
@@ -84,8 +85,8 @@ class Scene {
   const SceneOptions options_;
   Configuration config_;
   std::vector<std::unique_ptr<Receiver>> receivers_;
-  std::map<std::string, int64_t> jobs_;             // rows, by the name of the drop
-  std::map<std::string, int64_t> taken_so_far_;     // by job id, of this process
+  std::map<std::string, int64_t> jobs_;          // rows, by the name of the drop
+  std::map<std::string, int64_t> taken_so_far_;  // by job id, of this process
   std::unique_ptr<Process> process_;
   uint64_t steps_ = 0;
 };

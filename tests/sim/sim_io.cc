@@ -103,8 +103,8 @@ Handle SimIo::add(Descriptor descriptor) {
 StatusOr<Handle> SimIo::open_socket(const SocketOptions& options) {
   if (descriptors_.size() >= descriptors_max) return exhausted("socket: too many open files");
   Descriptor socket;
-  socket.source = options.source.value_or(options.family == Family::kIpv4 ? kOwnAddress
-                                                                          : kOwnAddress6);
+  socket.source =
+      options.source.value_or(options.family == Family::kIpv4 ? kOwnAddress : kOwnAddress6);
   return add(std::move(socket));
 }
 

@@ -42,7 +42,8 @@ class SimIo final : public Io, private Watcher {
 
   DiskPace pace;
   uint32_t descriptors_max = 100'000;
-  size_t send_max = 0;  // a send takes at most so many octets, chosen at random; 0: all there is room for
+  size_t send_max =
+      0;  // a send takes at most so many octets, chosen at random; 0: all there is room for
 
   // Something is there to be completed.
   bool ready() const { return !completed_.empty(); }
@@ -77,6 +78,7 @@ class SimIo final : public Io, private Watcher {
   Status make_directory(const std::string& path, uint32_t mode) override;
   Status rename(const std::string& from, const std::string& to) override;
   Status remove_file(const std::string& path) override;
+  Status truncate(const std::string& path, uint64_t bytes) override;
   Status remove_directory(const std::string& path) override;
   StatusOr<uint64_t> free_bytes(const std::string& path) override;
 

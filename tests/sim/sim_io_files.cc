@@ -137,6 +137,10 @@ Status SimIo::remove_file(const std::string& path) {
   return file_error("cannot remove " + path, disk_->remove(path, false));
 }
 
+Status SimIo::truncate(const std::string& path, uint64_t bytes) {
+  return file_error("cannot cut " + path, disk_->truncate(path, bytes));
+}
+
 Status SimIo::remove_directory(const std::string& path) {
   return file_error("cannot remove directory " + path, disk_->remove(path, true));
 }

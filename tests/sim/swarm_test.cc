@@ -4,6 +4,7 @@
 // SLUICE_SIM_SEED and SLUICE_SIM_SEEDS in the environment choose the first seed and how many.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <set>
 
@@ -79,7 +80,15 @@ class Swarm {
     }
     mend();
     if (!scene_.is_up()) scene_.start();
-    const bool done = scene_.run_jobs(std::chrono::hours(80));
+    const bool done =
+        scene_.run_until([this] { return scene_.jobs_are_done() || scene_.a_job_was_refused(); },
+                         std::chrono::hours(80));
+    if (scene_.a_job_was_refused()) {
+      // The disk failed while the job was being checked: nothing of it was sent.
+      EXPECT_TRUE(options_.full_disk || sync_failed_);
+      EXPECT_TRUE(scene_.times_taken().empty());
+      return scene_.world.log();
+    }
     EXPECT_TRUE(done) << "invariant 7: not over after 80 hours in a world in order";
     if (done) check();
     return scene_.world.log();
@@ -97,8 +106,8 @@ class Swarm {
 
   static IpAddress host(uint32_t site) { return Scene::address(static_cast<uint8_t>(site + 1)); }
   static std::string mx_line(uint32_t domain) {
-    return "example" + std::to_string(domain) + ".test MX 10 mx" +
-           std::to_string(domain % kSites) + ".sim\n";
+    return "example" + std::to_string(domain) + ".test MX 10 mx" + std::to_string(domain % kSites) +
+           ".sim\n";
   }
 
   void set_up() {
@@ -139,6 +148,7 @@ class Swarm {
     }
     scene_.disk->fault = [this, &world](DiskCall call, const std::string&) {
       const bool fails = call == DiskCall::kSync && world.happens(options_.sync_errors);
+      sync_failed_ = sync_failed_ || fails;
       return fails ? IoError::kFailed : IoError::kNone;
     };
     if (options_.full_disk) scene_.disk->capacity = 40'000 + world.random().below(60'000);
@@ -226,6 +236,7 @@ class Swarm {
   Scene scene_;
   std::vector<std::string> good_;
   int64_t bad_ = 0;
+  bool sync_failed_ = false;
   std::vector<Outage> outages_;
 };
 

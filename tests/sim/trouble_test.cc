@@ -19,8 +19,9 @@ void append(std::vector<std::string>& to, const std::vector<std::string>& more) 
 void expire_at(Weather::Reach reach, uint64_t seed) {
   SCOPED_TRACE(seed);
   Scene scene({.seed = seed, .shards = 2});
-  scene.zones.add("good.test MX 10 mx.good.test\nmx.good.test A 10.0.0.1\n"
-                  "bad.test MX 10 mx.bad.test\nmx.bad.test A 10.0.0.2");
+  scene.zones.add(
+      "good.test MX 10 mx.good.test\nmx.good.test A 10.0.0.1\n"
+      "bad.test MX 10 mx.bad.test\nmx.bad.test A 10.0.0.2");
   Receiver& good = scene.receiver(1);
   Weather bad;
   bad.reach = reach;
@@ -30,8 +31,8 @@ void expire_at(Weather::Reach reach, uint64_t seed) {
   scene.drop_job("news", list, "lifetime = \"12h\"\n");
   scene.start();
   // Invariant 5: one site's trouble costs no other site anything.
-  EXPECT_TRUE(scene.run_until([&] { return good.deliveries().size() == 100; },
-                              std::chrono::seconds(5)));
+  EXPECT_TRUE(
+      scene.run_until([&] { return good.deliveries().size() == 100; }, std::chrono::seconds(5)));
   const Instant began = scene.world.now();
   ASSERT_TRUE(scene.run_jobs(std::chrono::hours(40)));
   EXPECT_GE(scene.world.now() - began, std::chrono::minutes(12 * 60 - 1));
@@ -47,6 +48,16 @@ void expire_at(Weather::Reach reach, uint64_t seed) {
 TEST(Trouble, MailForASiteThatRefusesExpires) { expire_at(Weather::Reach::kRefused, 1); }
 TEST(Trouble, MailForASilentSiteExpires) { expire_at(Weather::Reach::kSilent, 2); }
 TEST(Trouble, MailForAnUnreachableSiteExpires) { expire_at(Weather::Reach::kUnreachable, 3); }
+
+// Rows that expire need no permit, and a lane that has none waits instead of asking again.
+TEST(Trouble, MailUnderARateExpires) {
+  Scene scene({.seed = 9, .shaping = "[\"default\"]\nmax_message_rate = \"10/h\"\n"});
+  scene.zones.add("bad.test MX 10 mx.bad.test\nmx.bad.test A 10.0.0.2");
+  scene.drop_job("news", at_domain("bad.test", 50), "lifetime = \"1h\"\n");
+  scene.start();
+  ASSERT_TRUE(scene.run_jobs(std::chrono::hours(8)));
+  EXPECT_EQ(scene.summary("news").counts[State::kExpired], 50);
+}
 
 TEST(Trouble, ASiteThatComesBackGetsItsMail) {
   Scene scene({.seed = 4});

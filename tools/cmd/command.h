@@ -33,9 +33,15 @@ int exit_code_of(const Status& status);
 int report_error(const Status& status);
 
 void add_init(CLI::App& app, int& exit_code);
+void add_log(CLI::App& app, int& exit_code);
+void add_operate(CLI::App& app, int& exit_code);  // pause, resume, cancel
+void add_record_cat(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
+void add_resolve(CLI::App& app, int& exit_code);
 void add_run(CLI::App& app, int& exit_code);
+void add_show(CLI::App& app, int& exit_code);
 void add_sink(CLI::App& app, int& exit_code);
+void add_spool_cat(CLI::App& app, int& exit_code);
 void add_status(CLI::App& app, int& exit_code);
 void add_submit(CLI::App& app, int& exit_code);
 

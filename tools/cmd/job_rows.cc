@@ -45,6 +45,7 @@ class RejectedRows {
   uint64_t number() const { return number_; }
   std::string_view address() const { return address_; }
   const std::string& reason() const { return reason_; }
+  uint64_t line() const { return line_; }
 
   // To the next row; one that was written twice, before and after a crash, comes once.
   Status advance() {
@@ -72,6 +73,7 @@ class RejectedRows {
   bool take(const ListRecord& record) {
     if (record.error != nullptr || record.values.size() < 4) return false;
     number_ = parse_decimal(record.values[0]).value_or(0);
+    line_ = parse_decimal(record.values[1]).value_or(0);
     address_ = record.values[2];
     reason_ = record.values[3];
     return number_ != 0;
@@ -95,6 +97,7 @@ class RejectedRows {
   int descriptor_ = -1;
   std::string octets_;
   uint64_t number_ = 0;
+  uint64_t line_ = 0;
   std::string address_;
   std::string reason_;
 };
@@ -221,6 +224,18 @@ Status visit_rows(const OpenDirectory& directory, const Outcomes& outcomes,
     RETURN_IF_ERROR(visitor.segment(rows));
   }
   return {};
+}
+
+StatusOr<std::optional<RejectedRow>> find_rejected(const OpenDirectory& directory,
+                                                   uint64_t number) {
+  RejectedRows rows;
+  RETURN_IF_ERROR(rows.open(directory));
+  while (rows.number() != 0 && rows.number() < number) RETURN_IF_ERROR(rows.advance());
+  std::optional<RejectedRow> found;
+  if (rows.number() == number) {
+    found = RejectedRow{rows.line(), std::string(rows.address()), rows.reason()};
+  }
+  return found;
 }
 
 StatusOr<Counts> count_job(const SpoolPaths& spool, const OpenDirectory& directory,

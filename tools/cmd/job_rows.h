@@ -7,7 +7,9 @@
 // BUGS: a row in flight is waiting, or deferred, here.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,6 +36,15 @@ StatusOr<Outcomes> read_outcomes(const SpoolPaths& spool, const std::string& job
 // ten states, suppressed and duplicate ones included, and the attempts.
 Status visit_rows(const OpenDirectory& directory, const Outcomes& outcomes,
                   const std::function<Status(const ReportRow&)>& visit, Counts* counts);
+
+// What rejected.csv says of a row; address and reason are escaped there.
+struct RejectedRow {
+  uint64_t line = 0;  // of the list
+  std::string address;
+  std::string reason;
+};
+// Nothing when it does not name that row of the list.
+StatusOr<std::optional<RejectedRow>> find_rejected(const OpenDirectory& directory, uint64_t number);
 
 // The counts of a job that is not done, from its files.
 StatusOr<Counts> count_job(const SpoolPaths& spool, const OpenDirectory& directory,

@@ -144,6 +144,9 @@ int run(const std::string& config_path) {
   if (!loaded.ok()) return report_error(loaded.status());
   Configuration config = std::move(loaded->configuration);
   fill_in_host_name(config);
+  // Before any thread is made, the log's included, so that all of them leave signals to this one.
+  const sigset_t signals = handled_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   set_up_log(config.log.level);
   for (const std::string& warning : loaded->warnings) log(LogLevel::kWarning, warning);
   std::string fewer;
@@ -156,9 +159,6 @@ int run(const std::string& config_path) {
   if (const Status status = lock.take(config.spool.path); !status.ok()) {
     return report_error(status);
   }
-  // Before any thread is made, so that all of them leave signals to this one.
-  const sigset_t signals = handled_signals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   Limits limits;
   limits.connections_per_shard =

@@ -21,10 +21,11 @@ namespace sluice::tools {
 namespace {
 
 constexpr const char* kFooter =
-    R"(ODDS are COMMAND:ACTION=PROBABILITY. COMMAND: CONNECT, EHLO, MAIL, RCPT, DATA, DOT, OTHER, any.
-ACTION: a code (550, 451/4.7.1, 421), drop, reset, hang, or lose-reply (DOT: takes the message and
-closes without an answer). SHARES are refuse:S, defer:S or defer-once:S; a hash of the address and
---seed choose the recipients. Without --zone and --zone-file the name server plays every domain.
+    R"(ODDS are COMMAND:ACTION=PROBABILITY. COMMAND: CONNECT, EHLO, MAIL, RCPT, DATA, DOT, OTHER,
+any. ACTION: a code (550, 451/4.7.1, 421), drop, reset, hang, or lose-reply (DOT: takes the
+message and closes without an answer). SHARES are refuse:S, defer:S or defer-once:S; a hash of the
+address and --seed choose the recipients. Without --zone and --zone-file the name server plays
+every domain.
 
 Example, 50 exchangers behind every domain under test.example, one recipient in ten put off once:
   sluice sink --listen 127.0.1.1-127.0.1.50:2525 --dns 127.0.0.1:5353 \

@@ -13,10 +13,10 @@
 
 #include "engine/base/strings.h"
 #include "engine/config/job_file.h"
-#include "engine/ring/gate.h"
 #include "engine/shard/job_loader.h"
 #include "engine/spool/job_directory.h"
 #include "tools/cmd/common.h"
+#include "tools/cmd/run_task.h"
 
 namespace sluice::tools {
 namespace {
@@ -30,25 +30,6 @@ Status write_failed(const std::string& path, int error) {
   const std::string text = "cannot write " + path + ": " + std::strerror(error);
   if (error == ENOSPC || error == EDQUOT) return exhausted(text + "; make room in the spool");
   return io_error(text);
-}
-
-Task<> keep(Task<StatusOr<JobPtr>> task, StatusOr<JobPtr>& out, bool& done) {
-  out = co_await std::move(task);
-  done = true;
-}
-
-// Loads the job as the sender does, which checks everything.
-Status load(Loop& loop, const Configuration& config, const JobLoad& load) {
-  StatusOr<JobPtr> job = io_error("the job was not loaded");
-  bool done = false;
-  Gate gate;
-  {
-    const Executor::Scope scope(loop.executor());
-    gate.spawn(keep(load_job(loop, config, Limits(), load), job, done));
-  }
-  while (!done) loop.turn();
-  loop.turn(loop.now());  // lets the frame go
-  return job.status();
 }
 
 StatusOr<std::string> directory_of_job(const std::string& path) {
@@ -159,9 +140,13 @@ StatusOr<Submission> check_submission(Loop& loop, const Configuration& config,
   submission.id =
       make_job_id(clean_job_name(name.empty() ? spec.name : name), now, loop.io().random().next());
   submission.files = files_of(spec);
-  const Status loaded =
-      load(loop, config, {.directory = submission.directory, .id = submission.id, .created = now});
-  if (!loaded.ok()) return annotate(loaded, submission.directory);
+  // Loads the job as the sender does, which checks everything.
+  StatusOr<JobPtr> loaded = run_task(loop, [&] {
+    return load_job(loop, config, Limits(),
+                    {.directory = submission.directory, .id = submission.id, .created = now});
+  });
+  if (!loaded.ok()) return annotate(loaded.status(), submission.directory);
+  submission.job = std::move(*loaded);
   return submission;
 }
 

@@ -11,6 +11,7 @@
 #include "engine/base/status.h"
 #include "engine/model/configuration.h"
 #include "engine/ring/loop.h"
+#include "engine/shard/job.h"
 
 namespace sluice::tools {
 
@@ -18,6 +19,7 @@ struct Submission {
   std::string directory;  // the job's own
   std::string id;
   std::vector<std::string> files;  // that it needs, relative to the directory; job.toml last
+  JobPtr job;                      // as the sender will load it
 };
 
 // `path`: a job directory, or the job.toml in one. Runs every check that the sender will run.

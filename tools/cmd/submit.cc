@@ -1,4 +1,6 @@
 // `sluice submit`: checks a job completely and drops it into the spool; --wait follows it.
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,6 +14,7 @@
 #include "tools/cmd/command.h"
 #include "tools/cmd/common.h"
 #include "tools/cmd/follow.h"
+#include "tools/cmd/row_message.h"
 #include "tools/cmd/submission.h"
 
 namespace sluice::tools {
@@ -25,6 +28,8 @@ struct SubmitOptions {
   std::string config;
   std::string name;
   bool wait = false;
+  bool dry_run = false;
+  uint64_t row = 0;  // 0: not given
   bool json = false;
 };
 
@@ -45,6 +50,19 @@ Status print_end(const JobStatus& job, bool json) {
   return print(table.text());
 }
 
+// Prints what row --row would get, and where it would go. Nothing is written.
+Status print_dry_run(Loop& loop, const Submission& submission, const SubmitOptions& options) {
+  const uint64_t number = std::max<uint64_t>(options.row, 1);
+  const Job& job = *submission.job;
+  StatusOr<OwnedRow> row = find_list_row(loop, job, number);
+  if (!row.ok()) return annotate(row.status(), submission.directory);
+  ASSIGN_OR_RETURN(const RowMessage message, compose_row(job, *row, loop.io().wall_now()));
+  if (options.json) return print(message_json(message, {}, number));
+  std::fprintf(stderr, "sluice: not sent, row %s would go %s\n", std::to_string(number).c_str(),
+               envelope_words(message).c_str());
+  return print(message.octets);
+}
+
 StatusOr<int> submit(const SubmitOptions& options) {
   ASSIGN_OR_RETURN(
       LoadedConfiguration loaded,
@@ -56,6 +74,10 @@ StatusOr<int> submit(const SubmitOptions& options) {
   Loop loop(*io, {.frame_bytes_max = 16UL << 20, .mailbox_entries = 64});
   ASSIGN_OR_RETURN(const Submission submission,
                    check_submission(loop, config, options.path, options.name));
+  if (options.dry_run) {
+    RETURN_IF_ERROR(print_dry_run(loop, submission, options));
+    return int{kDone};
+  }
   RETURN_IF_ERROR(publish_submission(submission, config.spool.path));
   RETURN_IF_ERROR(print_id(submission.id, options.json));
   if (!options.wait) return int{kDone};
@@ -70,6 +92,14 @@ int run_submit(const SubmitOptions& options) {
     report_error(invalid("--name " + escaped(options.name) +
                          ": a name has 1 to 100 letters, digits, '.', '_' or '-' and begins with "
                          "a letter or digit"));
+    return kUsage;
+  }
+  if (options.row != 0 && !options.dry_run) {
+    report_error(invalid("--row names the row that --dry-run prints; add --dry-run"));
+    return kUsage;
+  }
+  if (options.wait && options.dry_run) {
+    report_error(invalid("--wait has nothing to wait for with --dry-run"));
     return kUsage;
   }
   const StatusOr<int> code = submit(options);
@@ -90,8 +120,15 @@ void add_submit(CLI::App& app, int& exit_code) {
   command->add_flag("--wait", options->wait,
                     "Follow the job to its end; exit 1 when a recipient is bounced, expired, "
                     "cancelled or rejected");
+  command->add_flag("--dry-run", options->dry_run,
+                    "Check everything, print the finished message of a row and where it would go, "
+                    "write nothing");
+  command
+      ->add_option("--row", options->row, "With --dry-run: the row of the list, from 1 (default 1)")
+      ->check(CLI::PositiveNumber);
   command->add_flag("--json", options->json, "Print JSON, one document a line");
-  command->footer("Example: sluice submit my-job/ --wait");
+  command->footer(
+      "Examples:\n  sluice submit my-job/ --wait\n  sluice submit my-job/ --dry-run --row 3");
   command->callback([options, &exit_code] { exit_code = run_submit(*options); });
 }
 

@@ -50,6 +50,19 @@ class Admin : public ::testing::Test {
   AdminServer server_{view_};
 };
 
+TEST_F(Admin, CommandsGoThroughTheSocket) {
+  ASSERT_TRUE(start().ok());
+  EXPECT_TRUE(admin_post(socket_, "/api/v1/jobs/july/pause").ok());
+  EXPECT_TRUE(admin_post(socket_, "/api/v1/jobs/july/cancel").ok());
+  EXPECT_TRUE(
+      admin_post(socket_, "/api/v1/sites/pause?site=" + query_value("(a|b).example c")).ok());
+  EXPECT_THAT(view_.commands(),
+              ::testing::ElementsAre("july 0", "july 2", "pause (a|b).example c"));
+  EXPECT_EQ(admin_post(socket_, "/api/v1/jobs/none/resume").status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_FALSE(admin_post(socket_, "/api/v1/jobs/july/explode").ok());
+}
+
 TEST_F(Admin, AnswersItsPages) {
   ASSERT_TRUE(start().ok());
   const auto jobs = parse_jobs_document(get("/api/v1/jobs"));

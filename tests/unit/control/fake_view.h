@@ -23,6 +23,21 @@ class FakeView final : public EngineView {
     if (!trouble_.ok()) return trouble_;
     return sites_;
   }
+  Status command(const std::string& job, JobEvent event) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (job == "none") return missing("no such job");
+    commands_.push_back(job + " " + std::to_string(static_cast<int>(event)));
+    return trouble_;
+  }
+  Status pause_site(const std::string& site, bool paused) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    commands_.push_back((paused ? "pause " : "resume ") + site);
+    return trouble_;
+  }
+  std::vector<std::string> commands() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return commands_;
+  }
   uint32_t shard_count() const override { return 2; }
   bool halted() const override { return halted_; }
 
@@ -41,6 +56,7 @@ class FakeView final : public EngineView {
   void set_halted(bool halted) { halted_ = halted; }
 
  private:
+  std::vector<std::string> commands_;
   std::mutex mutex_;
   std::vector<JobStatus> jobs_;
   std::vector<Shard::SiteStatus> sites_;

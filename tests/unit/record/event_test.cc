@@ -71,27 +71,59 @@ TEST(Event, HasTheNamesThatWePromise) {
   EXPECT_FALSE(event.contains("maybe_delivered"));
 }
 
-TEST(Event, TheIdNamesTheVerdict) {
-  const auto id = [](const JournalEntry& e) {
-    return json::parse(event_json(e, {}))["id"].get<std::string>();
+TEST(Event, TheIdNamesThePlaceInTheJournal) {
+  const auto id = [](const EventPlace& place) {
+    EventContext context;
+    context.place = place;
+    return json::parse(event_json(delivered_entry(), context))["id"].get<std::string>();
   };
-  JournalEntry e = delivered_entry();
-  const std::string first = id(e);
-  e.text = "another spelling";
-  EXPECT_EQ(id(e), first);
-  e.attempts = 2;
-  EXPECT_NE(id(e), first);
+  const EventPlace place{kStart + 7ns, 3, 17, 4};
+  EXPECT_EQ(id(place),
+            "17979cfe362a0007"
+            "003"
+            "00011"
+            "00000004");
+  EXPECT_NE(id({kStart + 8ns, 3, 17, 4}), id(place));
+  EXPECT_NE(id({kStart + 7ns, 2, 17, 4}), id(place));
+  EXPECT_NE(id({kStart + 7ns, 3, 18, 4}), id(place));
+  EXPECT_NE(id({kStart + 7ns, 3, 17, 5}), id(place));
 }
 
 TEST(Event, HostileOctetsStayValidJson) {
   JournalEntry e = delivered_entry();
-  e.text = "bad \xFF\x01 octets\nand lines";
+  e.text = "bad \xFF\x01 octets\nand lines, \xC3\xA9, cut \xE2\x82, \x7F\xC0\x80 \\ \"";
   e.peer = {};
-  const json event = json::parse(event_json(e, {}));
-  EXPECT_NE(event["response"]["content"].get<std::string>().find("\\xff"), std::string::npos)
-      << event["response"]["content"];
+  const std::string line = event_json(e, {});
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  const json event = json::parse(line);
+  EXPECT_EQ(event["response"]["content"].get<std::string>(),
+            "bad \u00ff\u0001 octets\nand lines, \u00e9, cut \u00e2\u0082, "
+            "\u007f\u00c0\u0080 \\ \"");
   EXPECT_FALSE(event.contains("peer_address"));
   EXPECT_FALSE(event.contains("recipient"));
+}
+
+TEST(Event, AnyOctetsGiveAValidLine) {
+  JournalEntry e = delivered_entry();
+  for (int first = 0; first < 256; ++first) {
+    std::string text;
+    for (int second = 0; second < 256; ++second) {
+      text += static_cast<char>(first);
+      text += static_cast<char>(second);
+    }
+    e.text = text;
+    EXPECT_TRUE(json::accept(event_json(e, {}))) << first;
+  }
+}
+
+TEST(Event, PeersOfBothFamiliesAndTimesBeforeTheEpoch) {
+  JournalEntry e = delivered_entry();
+  e.peer = {*parse_ip("2001:db8::7"), 25};
+  e.at = WallTime(-1us);
+  const json event = json::parse(event_json(e, {}));
+  EXPECT_EQ(event["peer_address"]["addr"], "2001:db8::7");
+  EXPECT_EQ(event["event_time"], "1969-12-31T23:59:59.999999Z");
+  EXPECT_EQ(event["timestamp"], -1);
 }
 
 TEST(Event, EveryStateThatIsRecordedHasAType) {

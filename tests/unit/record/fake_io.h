@@ -124,6 +124,7 @@ class FakeIo final : public Io {
   void read(Operation&, Handle, std::span<char>, uint64_t) override { CHECK(false); }
   Status rename(const std::string&, const std::string&) override { return missing("rename"); }
   Status remove_file(const std::string&) override { return missing("file"); }
+  Status truncate(const std::string&, uint64_t) override { return missing("file"); }
   Status remove_directory(const std::string&) override { return missing("directory"); }
   StatusOr<uint64_t> free_bytes(const std::string&) override { return uint64_t{1} << 40; }
 

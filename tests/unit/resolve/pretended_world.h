@@ -50,6 +50,7 @@ class PretendedIo : public Io {
   Status make_directory(const std::string&, uint32_t) override { return none(); }
   Status rename(const std::string&, const std::string&) override { return none(); }
   Status remove_file(const std::string&) override { return none(); }
+  Status truncate(const std::string&, uint64_t) override { return none(); }
   Status remove_directory(const std::string&) override { return none(); }
   StatusOr<uint64_t> free_bytes(const std::string&) override { return none(); }
 

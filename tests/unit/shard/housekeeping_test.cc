@@ -27,6 +27,10 @@ class HousekeepingTest : public ::testing::Test {
     ASSERT_NE(mkdtemp(name), nullptr);
     root_ = name;
     spool_ = std::make_unique<SpoolPaths>(root_);
+    options_.keep_done = 24h;
+    options_.keep_events = 48h;
+    options_.record_directory = root_ + "/record";
+    options_.followed = {{0, 100}, {1, 100}};
     for (const std::string& path : {spool_->active, spool_->done, spool_->journal}) {
       fs::create_directories(path);
     }
@@ -48,10 +52,11 @@ class HousekeepingTest : public ::testing::Test {
   std::string journal(uint32_t shard, uint32_t number) const {
     return spool_->journal + "/" + journal_file_name(shard, number);
   }
-  Swept sweep() { return sweep_spool(*io_, *spool_, 24h, from_unix_seconds(kNow)); }
+  Swept sweep() { return sweep_spool(*io_, *spool_, options_, from_unix_seconds(kNow)); }
 
   std::string root_;
   std::unique_ptr<SpoolPaths> spool_;
+  SweepOptions options_;
   std::unique_ptr<UringIo> io_;
 };
 
@@ -88,6 +93,33 @@ TEST_F(HousekeepingTest, WithoutJobsOnlyTheNewestFilesStay) {
   EXPECT_EQ(sweep().journal_files, 1U);
   EXPECT_TRUE(fs::exists(journal(0, 2)));
   EXPECT_TRUE(fs::exists(spool_->journal + "/README"));
+}
+
+TEST_F(HousekeepingTest, JournalFilesStayUntilTheirEventsAreTold) {
+  for (const uint32_t shard : {0U, 1U, 2U}) {
+    for (const uint32_t number : {1U, 2U, 3U, 4U}) write(journal(shard, number), kNow - 9'000);
+  }
+  options_.followed = {{0, 3}, {1, 1}};
+  EXPECT_EQ(sweep().journal_files, 2U);
+  EXPECT_FALSE(fs::exists(journal(0, 2)));
+  EXPECT_TRUE(fs::exists(journal(0, 3)));
+  EXPECT_TRUE(fs::exists(journal(1, 1)));
+  EXPECT_TRUE(fs::exists(journal(2, 1))) << "nobody has said how far this series is told";
+}
+
+TEST_F(HousekeepingTest, RotatedEventFilesGoAfterTheirTime) {
+  const std::string directory = options_.record_directory + "/";
+  const std::string old_file = directory + "events.000-20261101T000000Z-0001.jsonl";
+  const std::string new_file = directory + "events.000-20261121T000000Z-0001.jsonl";
+  write(old_file, kNow - 48 * 3'600 - 1);
+  write(new_file, kNow - 47 * 3'600);
+  write(directory + "events.000.jsonl", kNow - 900'000);
+  write(directory + "events.jsonl", kNow - 900'000);
+  EXPECT_EQ(sweep().event_files, 1U);
+  EXPECT_FALSE(fs::exists(old_file));
+  EXPECT_TRUE(fs::exists(new_file));
+  EXPECT_TRUE(fs::exists(directory + "events.000.jsonl")) << "it may be open";
+  EXPECT_TRUE(fs::exists(directory + "events.jsonl")) << "not ours";
 }
 
 }  // namespace
