@@ -1,10 +1,32 @@
 // sluice: one program, one file a subcommand.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "engine/base/strings.h"
 #include "tools/cmd/command.h"
+
+namespace {
+
+// Names a mistyped command, with the nearest one; false when the first argument is a command.
+bool unknown_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return false;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), argv[1]) != names.end()) return false;
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  const std::string near(sluice::nearest(argv[1], views));
+  std::fprintf(stderr, "sluice: there is no command \"%s\"%s sluice --help lists them\n", argv[1],
+               near.empty() ? ";" : ("; did you mean \"" + near + "\"?").c_str());
+  return true;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
@@ -30,6 +52,7 @@ int main(int argc, char** argv) {
     sluice::tools::add_sink(app, exit_code);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (unknown_command(app, argc, argv)) return sluice::tools::kUsage;
     const bool asked = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
     app.exit(error);
     return asked ? sluice::tools::kDone : sluice::tools::kUsage;
