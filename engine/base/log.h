@@ -14,7 +14,7 @@ enum class LogLevel : int { kDebug, kInfo, kWarning, kError };
 
 using LogSink = void (*)(LogLevel level, const std::string& line);
 
-// Call once, before the first shard starts. Without a sink, warnings and errors go to standard
+// Before the first shard starts, and again to change the level; any thread. Without a sink, warnings and errors go to standard
 // error and the rest is dropped.
 void set_log_sink(LogSink sink, LogLevel least);
 

@@ -225,6 +225,17 @@ void Engine::drain() {
   }
 }
 
+void Engine::reload(const Configuration& changed) {
+  for (uint32_t number = 0; number < peers_->shard_count; ++number) {
+    Shard* shard = peers_->shards[number];
+    while (!peers_->post(number, [shard, shaping = changed.shaping, retry = changed.retry] {
+      shard->reload(shaping, retry);
+    })) {
+      std::this_thread::yield();
+    }
+  }
+}
+
 void Engine::wait() {
   for (const auto& thread : threads_) {
     if (thread->thread.joinable()) thread->thread.join();

@@ -50,6 +50,9 @@ class Engine {
   void wait();
   bool halted() const { return peers_->halted.load(std::memory_order_relaxed); }
 
+  // Puts other shaping rules, retry intervals in force; running connections end as they began.
+  void reload(const Configuration& changed);
+
   StatusOr<std::vector<JobStatus>> jobs();
   StatusOr<std::vector<Shard::SiteStatus>> sites();
 

@@ -205,7 +205,7 @@ void Lane::on_unreachable(Instant began, std::string_view reason) {
   const bool was_delayed =
       back_off_.delayed(site_.policy.consecutive_connection_failures_before_delay);
   back_off_.failed(began, shard_.now(), site_.policy.consecutive_connection_failures_before_delay,
-                   shard_.config().retry.max_retry_interval, shard_.io().random());
+                   shard_.retry().max_retry_interval, shard_.io().random());
   if (!was_delayed &&
       back_off_.delayed(site_.policy.consecutive_connection_failures_before_delay)) {
     log(LogLevel::kWarning,

@@ -45,12 +45,12 @@ void Recorder::record(const Judged& judged, Verdict verdict, Attempt attempt) {
 bool Recorder::decide_retry(const Judged& judged, Verdict& verdict, Attempt& attempt) {
   const Job& job = *judged.segment->segment->job;
   if (judged.lane == nullptr) {
-    attempt.next_at = attempt.at + shard_.config().retry.retry_interval;
+    attempt.next_at = attempt.at + shard_.retry().retry_interval;
     return true;
   }
   const RetryDecision decision =
       next_attempt(std::max(judged.attempts, 1U), attempt.first_at, attempt.at,
-                   job.spec.send.lifetime, shard_.config().retry, shard_.io().random());
+                   job.spec.send.lifetime, shard_.retry(), shard_.io().random());
   if (decision.expired()) {
     verdict.reply.text = "lifetime ended; last reply: " + verdict.reply.text;
     return false;

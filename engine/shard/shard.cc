@@ -43,7 +43,9 @@ Shard::Shard(Peers& peers, Loop& loop, Lookup& lookup, resolver_cache::Cache& ca
       recorder_(*this),
       journal_(loop, journal_options(peers, number), recorder_),
       placement_(*this),
-      rule_sites_(peers.config.shaping.size()),
+      shaping_(peers.config.shaping),
+      retry_(peers.config.retry),
+      rule_sites_(shaping_.size()),
       rules_known_(loop),
       connections_(share_of_connections(peers)),
       drain_pause_(loop) {
@@ -90,16 +92,39 @@ void Shard::start_followers() {
 // --- shaping rules -------------------------------------------------------------------------------
 
 Task<> Shard::learn_rule_sites() {
-  for (size_t i = 0; i < config().shaping.size() && !draining_; ++i) {
-    const std::string domain = config().shaping[i].domain;
+  const uint32_t reloads = reloads_;
+  for (size_t i = 0; i < shaping_.size() && !draining_; ++i) {
+    const std::string domain = shaping_[i].domain;
     if (domain == "default") continue;
     const RoutePtr route = co_await resolver_.route(domain);
+    if (reloads != reloads_) co_return;  // other rules are in force meanwhile
     if (!route->usable()) continue;
     rule_sites_[i] = route->site;
     if (const auto found = sites_.find(std::string_view(route->site)); found != sites_.end()) {
       apply_rules(*found->second);
     }
   }
+  rules_learnt_ = true;
+  rules_known_.notify_all();
+}
+
+void Shard::reload(ShapingRules shaping, Configuration::Retry retry) {
+  if (!draining_) services_.spawn(reload_story(std::move(shaping), retry));
+}
+
+Task<> Shard::reload_story(ShapingRules shaping, Configuration::Retry retry) {
+  const uint32_t reload = ++reloads_;
+  std::vector<std::string> sites(shaping.size());
+  for (size_t i = 0; i < shaping.size() && !draining_; ++i) {
+    if (shaping[i].domain == "default") continue;
+    const RoutePtr route = co_await resolver_.route(shaping[i].domain);
+    if (route->usable()) sites[i] = route->site;
+  }
+  if (reload != reloads_) co_return;  // a later reload overtook this one
+  shaping_ = std::move(shaping);
+  retry_ = retry;
+  rule_sites_ = std::move(sites);
+  for (SiteEntry* entry : site_list_) apply_rules(*entry);
   rules_learnt_ = true;
   rules_known_.notify_all();
 }
@@ -111,8 +136,8 @@ Task<> Shard::wait_for_rules() {
 
 void Shard::apply_rules(SiteEntry& entry) {
   SitePolicy policy;
-  for (size_t i = 0; i < config().shaping.size(); ++i) {
-    const ShapingRule& rule = config().shaping[i];
+  for (size_t i = 0; i < shaping_.size(); ++i) {
+    const ShapingRule& rule = shaping_[i];
     const bool matches = rule.domain == "default" || rule.domain == entry.site.domain ||
                          rule_sites_[i] == entry.site.name;
     if (matches) rule.apply(policy);

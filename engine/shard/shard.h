@@ -49,7 +49,12 @@ class Shard final : public WaitObserver {
 
   uint32_t number() const { return number_; }
   Peers& peers() { return peers_; }
+  // As it was at the start; what a reload may change is in shaping() and retry().
   const Configuration& config() const { return peers_.config; }
+  const ShapingRules& shaping() const { return shaping_; }
+  const Configuration::Retry& retry() const { return retry_; }
+  // Puts other rules in force, once their domains' sites are known. Takes copies.
+  void reload(ShapingRules shaping, Configuration::Retry retry);
   const Limits& limits() const { return peers_.limits; }
   Loop& loop() { return loop_; }
   Io& io() { return loop_.io(); }
@@ -149,6 +154,7 @@ class Shard final : public WaitObserver {
   void add_recovered(SiteEntry& entry, OpenSegment& open, uint32_t domain);
   void wake_connections();
   Task<> learn_rule_sites();
+  Task<> reload_story(ShapingRules shaping, Configuration::Retry retry);
   Task<> run_delivery(Lane& lane, SlabHandle handle);
   Task<> cut_at_deadline();
   Task<> refresh_story(Site& site);
@@ -162,6 +168,9 @@ class Shard final : public WaitObserver {
   Recorder recorder_;
   Journal journal_;
   Placement placement_;
+  ShapingRules shaping_;
+  Configuration::Retry retry_;
+  uint32_t reloads_ = 0;
   std::vector<std::string> rule_sites_;  // of each shaping rule's domain; empty: not known
   Crowd rules_known_;
   bool rules_learnt_ = false;

@@ -15,8 +15,10 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/config/default_file.h"
 #include "engine/control/admin_server.h"
 #include "engine/control/notify.h"
+#include "engine/ring/uring_io.h"
 #include "engine/shard/engine.h"
 #include "tools/cmd/command.h"
 #include "tools/cmd/common.h"
@@ -107,8 +109,36 @@ sigset_t handled_signals() {
   return set;
 }
 
+// What a reload cannot change, as text.
+std::string fixed_part(Configuration config) {
+  config.shaping.clear();
+  config.retry = {};
+  config.log = {};
+  return configuration_text(config);
+}
+
+// A broken file leaves the running configuration in force and says why.
+void reload(Engine& engine, const std::string& path, const std::string& fixed) {
+  const StatusOr<LoadedConfiguration> loaded = load_configuration(path);
+  if (!loaded.ok()) {
+    log(LogLevel::kError,
+        "not reloaded, the running configuration stays in force: " + message_of(loaded.status()));
+    return;
+  }
+  for (const std::string& warning : loaded->warnings) log(LogLevel::kWarning, warning);
+  if (fixed_part(loaded->configuration) != fixed) {
+    log(LogLevel::kWarning,
+        path + ": changes outside [shaping], [retry] and [log] take effect at the next start");
+  }
+  engine.reload(loaded->configuration);
+  set_log_sink(&write_line, loaded->configuration.log.level);
+  spdlog::default_logger_raw()->set_level(spdlog_level(loaded->configuration.log.level));
+  log(LogLevel::kInfo, "reloaded " + path);
+}
+
 // Waits for the signals that end the program; a second one ends it at once.
-void serve(Engine& engine, Notifier& notifier, const sigset_t& signals) {
+void serve(Engine& engine, Notifier& notifier, const sigset_t& signals, const std::string& path,
+           const std::string& fixed) {
   while (true) {
     timespec second{1, 0};
     siginfo_t info{};
@@ -120,7 +150,9 @@ void serve(Engine& engine, Notifier& notifier, const sigset_t& signals) {
     }
     if (signal == SIGTERM || signal == SIGINT) return;
     if (signal == SIGHUP) {
-      log(LogLevel::kWarning, "reloading is not built yet: restart to use a changed configuration");
+      notifier.reloading(monotonic_now());
+      reload(engine, path, fixed);
+      notifier.ready();
     }
   }
 }
@@ -142,6 +174,7 @@ void watch_for_second_signal(const sigset_t& signals) {
 int run(const std::string& config_path) {
   StatusOr<LoadedConfiguration> loaded = load_configuration(config_path);
   if (!loaded.ok()) return report_error(loaded.status());
+  const std::string fixed = fixed_part(loaded->configuration);
   Configuration config = std::move(loaded->configuration);
   fill_in_host_name(config);
   // Before any thread is made, the log's included, so that all of them leave signals to this one.
@@ -176,7 +209,7 @@ int run(const std::string& config_path) {
   log(LogLevel::kInfo, engine.describe_limits());
   log(LogLevel::kInfo, "ready: drop jobs into " + engine.config().spool.path + "/incoming");
   notifier.ready();
-  serve(engine, notifier, signals);
+  serve(engine, notifier, signals, config_path, fixed);
 
   notifier.stopping();
   const bool halted = engine.halted();
