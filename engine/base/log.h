@@ -14,8 +14,8 @@ enum class LogLevel : int { kDebug, kInfo, kWarning, kError };
 
 using LogSink = void (*)(LogLevel level, const std::string& line);
 
-// Before the first shard starts, and again to change the level; any thread. Without a sink, warnings and errors go to standard
-// error and the rest is dropped.
+// Before the first shard starts, and again to change the level; any thread. Without a sink,
+// warnings and errors go to standard error and the rest is dropped.
 void set_log_sink(LogSink sink, LogLevel least);
 
 bool log_enabled(LogLevel level);
