@@ -19,12 +19,14 @@ bool Mailbox::post(Message message) {
     count_.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
-  Node* node = new Node{std::move(message), head_.load(std::memory_order_relaxed)};
-  while (!head_.compare_exchange_weak(node->next, node, std::memory_order_release,
+  Node* before = head_.load(std::memory_order_relaxed);
+  Node* node = new Node{std::move(message), before};
+  while (!head_.compare_exchange_weak(before, node, std::memory_order_release,
                                       std::memory_order_relaxed)) {
+    node->next = before;
   }
-  // The mailbox lives as long as its Io, so after the exchange only `io_` may be touched.
-  if (node->next == nullptr) io_.wake();
+  // From here on the node is the reader's: it may be gone already.
+  if (before == nullptr) io_.wake();
   return true;
 }
 

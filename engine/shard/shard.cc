@@ -139,7 +139,7 @@ void Shard::apply_rules(SiteEntry& entry) {
   for (size_t i = 0; i < shaping_.size(); ++i) {
     const ShapingRule& rule = shaping_[i];
     const bool matches = rule.domain == "default" || rule.domain == entry.site.domain ||
-                         rule_sites_[i] == entry.site.name;
+                         (rule.mx_rollup && rule_sites_[i] == entry.site.name);
     if (matches) rule.apply(policy);
   }
   entry.site.policy = policy;

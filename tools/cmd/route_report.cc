@@ -96,7 +96,8 @@ std::vector<LimitInForce> limits_in_force(const Configuration& config,
   std::vector<const ShapingRule*> matching;
   for (size_t i = 0; i < config.shaping.size(); ++i) {
     const ShapingRule& rule = config.shaping[i];
-    const bool same_site = i < rule_sites.size() && !rule_sites[i].empty() && rule_sites[i] == site;
+    const bool same_site =
+        rule.mx_rollup && i < rule_sites.size() && !rule_sites[i].empty() && rule_sites[i] == site;
     if (rule.domain != "default" && rule.domain != domain && !same_site) continue;
     rule.apply(policy);
     matching.push_back(&rule);

@@ -74,8 +74,9 @@ Status show_in(Loop& loop, const Configuration& config, const SpoolPaths& spool,
       found.place == Place::kDone ? spool.done_job(found.id) : spool.active_job(found.id);
   load.id = found.id;
   if (id) load.created = id->created;
+  const Limits limits;  // outlives the task, which refers to it
   ASSIGN_OR_RETURN(const JobPtr job,
-                   run_task(loop, [&] { return load_job(loop, config, Limits(), load); }));
+                   run_task(loop, [&] { return load_job(loop, config, limits, load); }));
   ASSIGN_OR_RETURN(std::optional<SegmentPlace> place, find_segment_row(directory, options.row));
   Past past;
   OwnedRow row;

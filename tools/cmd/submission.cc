@@ -141,8 +141,9 @@ StatusOr<Submission> check_submission(Loop& loop, const Configuration& config,
       make_job_id(clean_job_name(name.empty() ? spec.name : name), now, loop.io().random().next());
   submission.files = files_of(spec);
   // Loads the job as the sender does, which checks everything.
+  const Limits limits;  // outlives the task, which refers to it
   StatusOr<JobPtr> loaded = run_task(loop, [&] {
-    return load_job(loop, config, Limits(),
+    return load_job(loop, config, limits,
                     {.directory = submission.directory, .id = submission.id, .created = now});
   });
   if (!loaded.ok()) return annotate(loaded.status(), submission.directory);
