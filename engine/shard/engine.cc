@@ -124,7 +124,8 @@ Status Engine::start() {
     status = made.back().get();
   }
   const auto running = static_cast<std::ptrdiff_t>(made.size()) - (status.ok() ? 0 : 1);
-  all_stopped_ = std::make_unique<std::latch>(running);
+  // And this thread, whose last post() may still be waking a shard: it arrives in wait().
+  all_stopped_ = std::make_unique<std::latch>(running + 1);
   for (const auto& thread : threads_) {
     thread->start_failed = !status.ok();
     thread->go.set_value();
@@ -237,6 +238,10 @@ void Engine::reload(const Configuration& changed) {
 }
 
 void Engine::wait() {
+  if (all_stopped_ && !waited_) {
+    waited_ = true;
+    all_stopped_->count_down();
+  }
   for (const auto& thread : threads_) {
     if (thread->thread.joinable()) thread->thread.join();
   }

@@ -77,6 +77,7 @@ class Engine {
   std::vector<std::unique_ptr<Thread>> threads_;
   // Nobody's mailbox goes before all have stopped.
   std::unique_ptr<std::latch> all_stopped_;
+  bool waited_ = false;
 };
 
 }  // namespace sluice

@@ -243,12 +243,15 @@ TEST_F(UringIoTest, RingsWakeEachOther) {
   std::atomic<Loop*> other_loop{nullptr};
   int pongs = 0;
   std::atomic<bool> stop{false};
+  std::atomic<bool> posted_last{false};
   std::thread other([&] {
     auto io = UringIo::create({.operations_max = 64, .seed = 2});
     ASSERT_TRUE(io.ok());
     Loop loop(**io, LoopOptions{.frame_bytes_max = 1 << 16});
     other_loop.store(&loop, std::memory_order_release);
     while (!stop.load()) loop.turn();
+    // The last post() may still be waking this ring.
+    while (!posted_last.load()) std::this_thread::yield();
   });
   while (other_loop.load(std::memory_order_acquire) == nullptr) std::this_thread::yield();
   Loop& far = *other_loop.load();
@@ -259,6 +262,7 @@ TEST_F(UringIoTest, RingsWakeEachOther) {
   }
   ASSERT_TRUE(far.mailbox().post([&] { stop.store(true); }));
   loop_->turn(io_->precise_now());
+  posted_last.store(true);
   other.join();
   EXPECT_EQ(pongs, 200);
 }
