@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <optional>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -140,22 +141,21 @@ Status Engine::start() {
 
 namespace {
 
-Task<> keep(Task<Status> task, Status& out, bool& done) {
-  out = co_await std::move(task);
-  done = true;
+Task<> keep(Task<Status> task, std::optional<Status>& out) {
+  Status status = co_await std::move(task);
+  out = std::move(status);
 }
 
 // Runs the loop until the task has ended.
 Status run_to_end(Loop& loop, Gate& gate, Task<Status> task) {
-  Status status;
-  bool done = false;
+  std::optional<Status> ended;
   {
     const Executor::Scope scope(loop.executor());
-    gate.spawn(keep(std::move(task), status, done));
+    gate.spawn(keep(std::move(task), ended));
   }
-  while (!done) loop.turn();
+  while (!ended.has_value()) loop.turn();
   loop.turn(loop.now());  // lets the frame go
-  return status;
+  return *ended;
 }
 
 Task<Status> close_lookup(Lookup& lookup) {

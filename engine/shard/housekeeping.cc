@@ -17,7 +17,7 @@ namespace {
 Status remove_tree(Io& io, const std::string& path, int depth_left) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, io.list(path));
   for (const std::string& name : names) {
-    const std::string child = path + "/" + name;
+    const std::string child = SpoolPaths::child(path, name);
     ASSIGN_OR_RETURN(const FileStat stat, io.stat(child));
     if (stat.is_directory && !stat.is_symlink) {
       if (depth_left == 0) return io_error(child + " lies too deep to be removed");

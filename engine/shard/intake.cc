@@ -101,7 +101,8 @@ Task<> Intake::watch() {
       for (const std::string& name : *names) {
         if (!is_takeable(name) || active_.size() + taking_.size() >= kActiveMax) continue;
         if (std::find(taking_.begin(), taking_.end(), name) != taking_.end()) continue;
-        if (!home_.io().stat(incoming + "/" + name + "/job.toml").ok()) continue;
+        const JobPaths dropped(SpoolPaths::child(incoming, name));
+        if (!home_.io().stat(dropped.job_toml).ok()) continue;
         taking_.push_back(name);
         home_.services().spawn(take(name));
       }
