@@ -84,6 +84,16 @@ Reply CompiledMessage::append(const Segment& segment, const RowValues& values,
   return {};
 }
 
+ComposeResult CompiledMessage::check(const Row& row) const {
+  if (headers_.empty()) return {};
+  const RowValues values(row, job_id_);
+  for (const HeaderTemplate& header : headers_) {
+    ComposeResult result{header.check(values)};
+    if (!result.ok()) return result;
+  }
+  return {};
+}
+
 ComposeResult CompiledMessage::compose(const Row& row, const MessageContext& context,
                                        MessageBuffer& buffer) const {
   buffer.clear();

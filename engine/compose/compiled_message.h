@@ -40,6 +40,7 @@ class CompiledMessage {
   std::string_view envelope_sender() const { return envelope_sender_; }
   bool eight_bit() const { return eight_bit_; }
   uint64_t size_estimate(const Row& row) const;
+  ComposeResult check(const Row& row) const;
   ComposeResult compose(const Row& row, const MessageContext& context, MessageBuffer& buffer) const;
 
  private:

@@ -181,6 +181,8 @@ class AddressParser {
   Slicer slicer_;
 };
 
+constexpr std::string_view kBreaks = "holds a line break or NUL";
+
 Reply refusal_560(std::string text) { return {0, {5, 6, 0}, std::move(text)}; }
 
 }  // namespace
@@ -197,6 +199,13 @@ bool TextTemplate::fill(const RowValues& values, std::string& out, const Field**
     out += literals[i + 1];
   }
   return true;
+}
+
+const Field* TextTemplate::first_unsafe(const RowValues& values) const {
+  for (const Field& field : fields) {
+    if (!is_header_safe(values.of(field))) return &field;
+  }
+  return nullptr;
 }
 
 size_t TextTemplate::length_max(const RowValues& values, size_t growth) const {
@@ -238,7 +247,6 @@ Reply HeaderTemplate::refuse(const Field& field, std::string_view why) const {
 
 Reply HeaderTemplate::render(const RowValues& values, std::string& text, std::string& out) const {
   const Field* bad = nullptr;
-  constexpr std::string_view kBreaks = "holds a line break or NUL";
   out = name_;
   out += ':';
   size_t column = out.size();
@@ -284,6 +292,15 @@ Reply HeaderTemplate::append(const RowValues& values, MessageBuffer& out) const 
   Reply refusal = render(values, out.scratch(), out.header_scratch());
   if (!refusal.enhanced.present()) out.append(out.header_scratch());
   return refusal;
+}
+
+Reply HeaderTemplate::check(const RowValues& values) const {
+  const Field* bad = text_.first_unsafe(values);
+  for (size_t i = 0; i < mailboxes_.size() && bad == nullptr; ++i) {
+    bad = mailboxes_[i].display.first_unsafe(values);
+    if (bad == nullptr) bad = mailboxes_[i].address.first_unsafe(values);
+  }
+  return bad == nullptr ? Reply() : refuse(*bad, kBreaks);
 }
 
 bool HeaderTemplate::constant() const {

@@ -24,6 +24,8 @@ struct TextTemplate {
   std::vector<std::string> literals{std::string()};
   std::vector<Field> fields;
   bool constant() const { return fields.empty(); }
+  // The first field whose value holds CR, LF or NUL; null when there is none.
+  const Field* first_unsafe(const RowValues& values) const;
   // Appends the text for a row. False when a value holds CR, LF or NUL; `bad` is then its field.
   bool fill(const RowValues& values, std::string& out, const Field** bad) const;
   size_t length_max(const RowValues& values, size_t growth) const;
@@ -47,6 +49,8 @@ class HeaderTemplate {
 
   // Appends "Name: value CRLF" for a row. Not an enhanced code: done; else why not.
   Reply append(const RowValues& values, MessageBuffer& out) const;
+  // The part of append() that looks at values only, cheap enough to ask of every row of a list.
+  Reply check(const RowValues& values) const;
   // The same without a row. REQUIRES: constant().
   std::string constant_text() const;
   bool constant() const;

@@ -232,6 +232,7 @@ bool MessageTemplate::eight_bit() const { return message_->eight_bit(); }
 uint64_t MessageTemplate::size_estimate(const Row& row) const {
   return message_->size_estimate(row);
 }
+ComposeResult MessageTemplate::check(const Row& row) const { return message_->check(row); }
 ComposeResult MessageTemplate::compose(const Row& row, const MessageContext& context,
                                        MessageBuffer& buffer) const {
   return message_->compose(row, context, buffer);

@@ -79,6 +79,9 @@ class MessageTemplate {
   bool eight_bit() const;
   // At least the octets that compose() makes for `row`, for SIZE= (RFC 1870); costs no encoding.
   uint64_t size_estimate(const Row& row) const;
+  // Whether the row's values fit the headers that they land in: what compose() would refuse for a
+  // line break or NUL in a header is refused here without composing. No allocation when it fits.
+  ComposeResult check(const Row& row) const;
   // Fills `buffer` (cleared first) with the message in the form of DATA: CRLF line ends,
   // dot-stuffed (RFC 5321 §4.5.2), ending in CRLF, without the final dot. When refused, the
   // buffer's contents mean nothing.

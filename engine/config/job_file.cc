@@ -46,8 +46,19 @@ void require(Section& section, std::string_view key, std::string_view example) {
                                               std::string(key) + " = " + std::string(example));
 }
 
+// What Sluice itself writes into a job's directory.
+constexpr std::string_view kOwnNames[] = {"job.toml",     "segments",  "progress", "rejected.csv",
+                                          "summary.json", "error.txt", "outcomes"};
+
 void read_path(Section& section, std::string_view key, std::string& out) {
-  if (!section.text(key, out) || is_inside_path(out)) return;
+  if (!section.text(key, out)) return;
+  const std::string_view first = std::string_view(out).substr(0, out.find('/'));
+  if (std::find(std::begin(kOwnNames), std::end(kOwnNames), first) != std::end(kOwnNames)) {
+    section.error(key, "= " + quote(out) +
+                           " is a name that Sluice gives to a file of its own; rename yours");
+    return;
+  }
+  if (is_inside_path(out)) return;
   section.error(key, "= " + quote(out) +
                          " leaves the job's folder; name a file in it, without \"..\" and "
                          "without \"/\" at either end");

@@ -11,6 +11,7 @@ namespace sluice {
 namespace {
 
 constexpr size_t kSpareBatches = 2;
+constexpr Duration kLookForRoom = std::chrono::seconds(1);
 constexpr uint32_t kDirectoryMode = 0750;
 
 std::string parent_of(const std::string& path) {
@@ -24,6 +25,7 @@ std::string parent_of(const std::string& path) {
 }  // namespace
 
 void JournalListener::on_job_event_committed(JobIndex, JobEvent) {}
+void JournalListener::on_stalled(const Status&) {}
 
 Journal::Journal(Loop& loop, JournalOptions options, JournalListener& listener)
     : loop_(loop),
@@ -220,6 +222,7 @@ Task<bool> Journal::commit(Batch* batch) {
   const bool synced = co_await sync(file_, &path_);
   if (!synced) co_return false;
   file_bytes_ += octets.size();
+  if (std::exchange(stalled_, false)) status_ = Status();
   ++stats_.commits;
   stats_.bytes += octets.size();
   stats_.longest_commit = std::max(stats_.longest_commit, loop_.now() - began);
@@ -231,10 +234,13 @@ Task<bool> Journal::begin_file(WallTime created) {
   Io& io = loop_.io();
   ++file_number_;
   path_ = directory_ + "/" + journal_file_name(shard_, file_number_);
-  const StatusOr<Handle> created_file = io.open_file(path_, OpenMode::kCreate);
-  if (!created_file.ok()) {
+  StatusOr<Handle> created_file = io.open_file(path_, OpenMode::kCreate);
+  while (!created_file.ok()) {
     status_ = annotate(created_file.status(), "journal");
-    co_return false;
+    if (created_file.status().code() != absl::StatusCode::kResourceExhausted) co_return false;
+    const bool again = co_await wait_for_room();
+    if (!again) co_return false;
+    created_file = io.open_file(path_, OpenMode::kCreate);
   }
   next_file_ = *created_file;
   file_header_ = encode(JournalFileHeader{shard_, file_number_, created});
@@ -263,11 +269,27 @@ Task<bool> Journal::write_all(Handle file, std::string_view octets, uint64_t off
     const IoResult result = operation_.take();
     if (!result.ok() || result.value <= 0) {
       operation_failed("writing", path_, result);
-      co_return false;
+      if (result.error != IoError::kNoSpace) co_return false;
+      const bool again = co_await wait_for_room();
+      if (!again) co_return false;
+      continue;
     }
     const auto count = std::min(static_cast<size_t>(result.value), octets.size());
     octets.remove_prefix(count);
     offset += count;
+  }
+  co_return true;
+}
+
+// A write that found no room has spoilt nothing: the same octets may be written again. False when
+// that is not to be waited for.
+Task<bool> Journal::wait_for_room() {
+  if (!running_ || closing_) co_return false;
+  if (!std::exchange(stalled_, true)) listener_.on_stalled(status_);
+  const Instant until = loop_.now() + kLookForRoom;
+  while (loop_.now() < until && !closing_) {
+    deadline_.arm(loop_.timers(), until);
+    co_await wake_;
   }
   co_return true;
 }
@@ -295,11 +317,14 @@ void Journal::announce(const Batch& batch) {
 void Journal::operation_failed(const char* what, const std::string& path, const IoResult& result) {
   const std::string reason =
       result.ok() ? "nothing was written" : std::generic_category().message(result.raw_errno);
-  const char* mend = result.error == IoError::kNoSpace
-                         ? "make room on that file system, then restart sluice"
-                         : "look at the kernel's log and at that disk, then restart sluice";
-  status_ = io_error(path + ": " + what + " the journal failed: " + reason +
-                     "; no verdict since is believed and nothing more is sent: " + mend);
+  const std::string text = path + ": " + what + " the journal failed: " + reason;
+  if (result.error == IoError::kNoSpace) {
+    status_ = exhausted(text + "; nothing more is sent until there is room on that file system");
+    return;
+  }
+  status_ = io_error(text +
+                     "; no verdict since is believed and nothing more is sent: look at the "
+                     "kernel's log and at that disk, then restart sluice");
 }
 
 void Journal::fail() {

@@ -11,8 +11,10 @@
 // Ownership: loop and listener outlive the journal. run() is started once, in a gate of the owner,
 //   after open(); close() ends it and must be awaited before the journal is destroyed.
 // Thread: the shard's. The listener is called from the writer coroutine; it may call append().
-// Errors: a failed create, write or sync is final, for the data may be gone. on_failed() is called
-//   once; what was not committed stays so for ever, full() stays true, append() drops, run() ends.
+// Errors: a full disk is waited for: the same octets are written again once a second, full() stays
+//   true meanwhile. Any other failed create, write or sync is final, for the data may be gone, and
+//   so is a full disk at open() and close(). on_failed() is called once; what was not committed
+//   stays so for ever, full() stays true, append() drops, run() ends.
 // Limits: full() turns true at uncommitted_max, or when 32 MiB wait for the disk; appends of what
 // is
 //   already in flight are taken beyond it. A verdict holds about 100 octets of memory until it is
@@ -70,6 +72,8 @@ class JournalListener {
   virtual void on_committed(std::span<const CommittedVerdict> verdicts) = 0;
   // After the verdicts of the same commit.
   virtual void on_job_event_committed(JobIndex job, JobEvent event);
+  // The disk is full: full() is true until a commit succeeds. Called once a stall.
+  virtual void on_stalled(const Status& status);
   // Nothing that was not committed may be believed, now or later; stop sending and say so.
   virtual void on_failed(const Status& status) = 0;
 };
@@ -101,7 +105,7 @@ class Journal {
 
   // Start no new message. Also after a failure or close().
   bool full() const {
-    return failed_ || closing_ || stats_.uncommitted >= uncommitted_max_ ||
+    return failed_ || closing_ || stalled_ || stats_.uncommitted >= uncommitted_max_ ||
            sealed_octets_ >= kSealedOctetsMax;
   }
   bool failed() const { return failed_; }
@@ -149,6 +153,7 @@ class Journal {
   std::unique_ptr<Batch> fresh_batch();
   void recycle(std::unique_ptr<Batch> batch);
   void announce(const Batch& batch);
+  Task<bool> wait_for_room();
   void operation_failed(const char* what, const std::string& path, const IoResult& result);
   void fail();
   void close_files();
@@ -200,6 +205,7 @@ class Journal {
   bool ran_ = false;
   bool closing_ = false;
   bool failed_ = false;
+  bool stalled_ = false;  // waits for room on the disk; status_ says so
   Stats stats_;
 };
 

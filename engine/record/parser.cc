@@ -38,9 +38,7 @@ bool read_peer(ByteReader& reader, SocketAddress& peer) {
 
 }  // namespace
 
-JournalParser::JournalParser(std::string file) : file_(std::move(file)) {
-  for (size_t i = 0; i < kTables; ++i) tables_[i].resize(kTableSlots[i]);
-}
+JournalParser::JournalParser(std::string file) : file_(std::move(file)) {}
 
 void JournalParser::feed(std::string_view octets) {
   if (phase_ == Phase::kEnd || phase_ == Phase::kCorrupt) return;
@@ -207,7 +205,9 @@ bool JournalParser::define(std::string_view body) {
       octets.size() > kDefinitionBytesMax) {
     return corrupt("a definition is malformed");
   }
-  Definition& definition = tables_[table][slot];
+  std::vector<Definition>& definitions = tables_[table];
+  if (slot >= definitions.size()) definitions.resize(slot + 1);
+  Definition& definition = definitions[slot];
   definition.present = true;
   definition.octets.assign(octets);
   return true;

@@ -41,6 +41,7 @@ struct SocketOptions {
 struct FileStat {
   uint64_t bytes = 0;
   bool is_directory = false;
+  bool is_file = false;     // a regular one: no directory, link, pipe or device
   bool is_symlink = false;  // of the name itself, not followed
   WallTime modified{};
   uint32_t mode = 0;  // permission bits

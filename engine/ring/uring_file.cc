@@ -38,9 +38,9 @@ Status file_error(const std::string& what, int error) {
 StatusOr<Handle> UringIo::open_file(const std::string& path, OpenMode mode) {
   int flags = O_CLOEXEC;
   switch (mode) {
-    // A link where a file is expected may point anywhere: never followed.
+    // A link where a file is expected may point anywhere: never followed. Nor is a pipe waited for.
     case OpenMode::kRead:
-      flags |= O_RDONLY | O_NOFOLLOW;
+      flags |= O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
       break;
     case OpenMode::kCreate:
       flags |= O_WRONLY | O_CREAT | O_EXCL;
@@ -63,6 +63,7 @@ StatusOr<FileStat> UringIo::stat(const std::string& path) {
   FileStat out;
   out.bytes = static_cast<uint64_t>(raw.st_size);
   out.is_directory = S_ISDIR(raw.st_mode);
+  out.is_file = S_ISREG(raw.st_mode);
   out.is_symlink = S_ISLNK(raw.st_mode);
   out.modified = WallTime(std::chrono::seconds(raw.st_mtim.tv_sec) +
                           std::chrono::nanoseconds(raw.st_mtim.tv_nsec));

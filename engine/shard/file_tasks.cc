@@ -5,6 +5,8 @@
 namespace sluice {
 namespace {
 
+constexpr size_t kCopiedAtOnce = 1UL << 20;
+
 Status failed(const std::string& what, const std::string& path, const IoResult& result) {
   const std::string text = what + " " + path + ": " + std::string(name_of(result.error));
   if (result.error == IoError::kNoSpace) {
@@ -58,7 +60,7 @@ Task<StatusOr<std::string>> FileTasks::read_part(Handle file, std::string path, 
   co_return std::exchange(octets_, {});
 }
 
-Task<Status> FileTasks::write_and_sync(Handle file, std::string path, uint64_t offset) {
+Task<Status> FileTasks::write_octets(Handle file, std::string path, uint64_t offset) {
   size_t written = 0;
   while (written < octets_.size()) {
     piece_ = {octets_.data() + written, octets_.size() - written};
@@ -67,37 +69,83 @@ Task<Status> FileTasks::write_and_sync(Handle file, std::string path, uint64_t o
     if (!result.ok()) co_return failed("cannot write", path, result);
     written += static_cast<size_t>(result.value);
   }
+  co_return Status();
+}
+
+Task<Status> FileTasks::sync_handle(Handle file, std::string path) {
   loop_.io().sync(op_, file);
   const IoResult synced = co_await finish();
   if (!synced.ok()) co_return failed("cannot sync", path, synced);
   co_return Status();
 }
 
+Task<Status> FileTasks::write_and_sync(Handle file, std::string path, uint64_t offset) {
+  const Status written = co_await write_octets(file, path, offset);
+  if (!written.ok()) co_return written;
+  co_return co_await sync_handle(file, path);
+}
+
 Task<Status> FileTasks::sync_directory(std::string path) {
   const StatusOr<Handle> directory = loop_.io().open_file(path, OpenMode::kDirectory);
   if (!directory.ok()) co_return directory.status();
-  loop_.io().sync(op_, *directory);
-  const IoResult synced = co_await finish();
+  const Status synced = co_await sync_handle(*directory, path);
   loop_.io().close(*directory);
-  if (!synced.ok()) co_return failed("cannot sync", path, synced);
-  co_return Status();
+  co_return synced;
+}
+
+Task<Status> FileTasks::sync_file(std::string path) {
+  const StatusOr<Handle> file = loop_.io().open_file(path, OpenMode::kRead);
+  if (!file.ok()) co_return file.status();
+  const Status synced = co_await sync_handle(*file, path);
+  loop_.io().close(*file);
+  co_return synced;
+}
+
+StatusOr<Handle> FileTasks::open_temporary(const std::string& temporary) {
+  if (loop_.io().stat(temporary).ok()) RETURN_IF_ERROR(loop_.io().remove_file(temporary));
+  return loop_.io().open_file(temporary, OpenMode::kCreate);
+}
+
+// A file that was written under a temporary name gets its own, unless writing failed.
+Task<Status> FileTasks::publish(Status written, std::string temporary, std::string path) {
+  if (written.ok()) written = loop_.io().rename(temporary, path);
+  if (!written.ok()) {
+    (void)loop_.io().remove_file(temporary);
+    co_return written;
+  }
+  co_return co_await sync_directory(parent_of(path));
 }
 
 Task<Status> FileTasks::write_durably(std::string path, std::string octets) {
   const std::string temporary = path + ".tmp";
-  if (loop_.io().stat(temporary).ok()) (void)loop_.io().remove_file(temporary);
-  const StatusOr<Handle> file = loop_.io().open_file(temporary, OpenMode::kCreate);
+  const StatusOr<Handle> file = open_temporary(temporary);
   if (!file.ok()) co_return file.status();
   octets_ = std::move(octets);
-  Status status = co_await write_and_sync(*file, temporary, 0);
+  const Status written = co_await write_and_sync(*file, temporary, 0);
   loop_.io().close(*file);
   octets_.clear();
-  if (status.ok()) status = loop_.io().rename(temporary, path);
-  if (!status.ok()) {
-    (void)loop_.io().remove_file(temporary);
-    co_return status;
+  co_return co_await publish(written, temporary, path);
+}
+
+Task<Status> FileTasks::copy_durably(Handle from, std::string from_path, std::string path) {
+  const std::string temporary = path + ".tmp";
+  const StatusOr<Handle> file = open_temporary(temporary);
+  if (!file.ok()) co_return file.status();
+  Status status;
+  uint64_t offset = 0;
+  while (status.ok()) {
+    StatusOr<std::string> octets = co_await read_part(from, from_path, offset, kCopiedAtOnce);
+    status = octets.status();
+    if (!status.ok() || octets->empty()) break;
+    const size_t size = octets->size();
+    octets_ = std::move(*octets);
+    status = co_await write_octets(*file, temporary, offset);
+    offset += size;
   }
-  co_return co_await sync_directory(parent_of(path));
+  octets_.clear();
+  if (status.ok()) status = co_await sync_handle(*file, temporary);
+  loop_.io().close(*file);
+  co_return co_await publish(status, temporary, path);
 }
 
 Task<Status> FileTasks::append_durably(std::string path, std::string octets, uint64_t offset) {

@@ -26,13 +26,22 @@ class FileTasks {
   // Writes under a temporary name, syncs, renames, syncs the directory: after it the file is there
   // whole, whatever happens; before it, not at all.
   Task<Status> write_durably(std::string path, std::string octets);
+  // Copies what `from` holds, from its beginning; like write_durably() otherwise. `from` stays
+  // open.
+  Task<Status> copy_durably(Handle from, std::string from_path, std::string path);
   // Appends at `offset` and syncs.
   Task<Status> append_durably(std::string path, std::string octets, uint64_t offset);
   Task<Status> sync_directory(std::string path);
+  // What somebody else has written to the file, which may not be on the disk yet.
+  Task<Status> sync_file(std::string path);
 
  private:
   Task<IoResult> finish();
   Task<Status> write_and_sync(Handle file, std::string path, uint64_t offset);
+  Task<Status> write_octets(Handle file, std::string path, uint64_t offset);
+  Task<Status> sync_handle(Handle file, std::string path);
+  Task<Status> publish(Status written, std::string temporary, std::string path);
+  StatusOr<Handle> open_temporary(const std::string& temporary);
 
   Loop& loop_;
   Signal done_;

@@ -13,15 +13,14 @@
 namespace sluice {
 namespace {
 
-// A job's directory: files, and directories of files.
-Status remove_tree(Io& io, const std::string& path, int depth_left) {
+Status remove_below(Io& io, const std::string& path, int depth_left) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, io.list(path));
   for (const std::string& name : names) {
     const std::string child = SpoolPaths::child(path, name);
     ASSIGN_OR_RETURN(const FileStat stat, io.stat(child));
     if (stat.is_directory && !stat.is_symlink) {
       if (depth_left == 0) return io_error(child + " lies too deep to be removed");
-      RETURN_IF_ERROR(remove_tree(io, child, depth_left - 1));
+      RETURN_IF_ERROR(remove_below(io, child, depth_left - 1));
     } else {
       RETURN_IF_ERROR(io.remove_file(child));
     }
@@ -44,7 +43,7 @@ uint32_t sweep_done(Io& io, const SpoolPaths& spool, WallTime oldest_kept) {
     const std::string directory = spool.done_job(id);
     const StatusOr<FileStat> summary = io.stat(JobPaths(directory).summary);
     if (!parse_job_id(id) || !summary.ok() || summary->modified >= oldest_kept) continue;
-    if (const Status status = remove_tree(io, directory, 3); !status.ok()) {
+    if (const Status status = remove_tree(io, directory); !status.ok()) {
       log(LogLevel::kWarning, "cannot remove " + directory + ": " + message_of(status));
       continue;
     }
@@ -96,6 +95,11 @@ uint32_t sweep_journal(Io& io, const SpoolPaths& spool,
 }
 
 }  // namespace
+
+Status remove_tree(Io& io, const std::string& path) {
+  constexpr int kDepthMax = 8;
+  return remove_below(io, path, kDepthMax);
+}
 
 Swept sweep_spool(Io& io, const SpoolPaths& spool, const SweepOptions& options, WallTime now) {
   Swept swept;

@@ -36,4 +36,8 @@ struct SweepOptions {
 // One round, at `now`. Synchronous: a few calls a finished job.
 Swept sweep_spool(Io& io, const SpoolPaths& spool, const SweepOptions& options, WallTime now);
 
+// Removes a directory with all in it: files, links and directories at most eight deep. The first
+// error ends it.
+Status remove_tree(Io& io, const std::string& path);
+
 }  // namespace sluice

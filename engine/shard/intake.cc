@@ -6,6 +6,7 @@
 #include "engine/base/log.h"
 #include "engine/shard/housekeeping.h"
 #include "engine/shard/job_loader.h"
+#include "engine/shard/job_transfer.h"
 #include "engine/shard/shard.h"
 #include "engine/spool/job_directory.h"
 #include "engine/spool/job_files.h"
@@ -130,66 +131,94 @@ Task<> Intake::keep_house() {
 }
 
 Task<> Intake::take(std::string name) {
-  const SpoolPaths& spool = home_.peers().spool;
-  const std::string from = spool.incoming_job(name);
   const std::string id = make_job_id(name, home_.wall_now(), home_.io().random().next());
-  const std::string directory = spool.active_job(id);
-  Status status = home_.io().rename(from, directory);
-  if (!status.ok()) {
-    log(LogLevel::kError, "cannot take " + from + ": " + message_of(status));
+  const auto transfer = std::make_unique<JobTransfer>(home_.loop(), home_.peers().spool, id);
+  const Status claimed = transfer->claim(name);
+  if (claimed.ok()) {
+    co_await bring_in(*transfer, id);
+  } else if (claimed.code() != absl::StatusCode::kNotFound) {
+    log(LogLevel::kError, "cannot take " + home_.peers().spool.incoming_job(name) + ": " +
+                              message_of(claimed) + "; trying again");
     // Looked at again after a while, not five times a second.
     const auto wait = std::make_unique<Pause>(home_.loop());
     co_await wait_a_while(*wait);
-  } else {
-    const auto files = std::make_unique<FileTasks>(home_.loop());
-    status = co_await files->sync_directory(spool.active);
-    if (status.ok()) {
-      status = home_.io().make_directory(JobPaths(directory).segments, 0750);
-    }
-    StatusOr<JobPtr> job = absl::UnknownError("");
-    if (!status.ok()) {
-      job = status;
-    } else {
-      JobLoad load;
-      load.directory = directory;
-      load.id = id;
-      load.created = home_.wall_now();
-      load.shards = home_.peers().shard_count;
-      job = co_await load_job(home_.loop(), home_.config(), home_.limits(), load);
-    }
-    if (job.ok()) {
-      const bool enrolled = co_await enroll(*job);
-      if (enrolled) {
-        log(LogLevel::kInfo, "job " + id + " taken");
-        auto active = std::make_shared<Active>();
-        active->job = *job;
-        active_.push_back(active);
-        home_.services().spawn(run_job(active, TakenSoFar()));
-      }
-    } else {
-      Task<> refusing = refuse(directory, id, job.status());
-      co_await std::move(refusing);
-    }
   }
   std::erase(taking_, name);
 }
 
-Task<> Intake::refuse(std::string directory, std::string id, Status why) {
-  log(LogLevel::kWarning, "job " + id + " refused: " + message_of(why));
-  const WallTime now = home_.wall_now();
-  const auto files = std::make_unique<FileTasks>(home_.loop());
-  Status status =
-      co_await files->write_durably(JobPaths(directory).error, error_text(id, why, now));
-  if (status.ok()) {
-    status = home_.io().rename(directory, home_.peers().spool.failed_job(id));
+Task<> Intake::take_claimed(std::string id) {
+  const auto transfer = std::make_unique<JobTransfer>(home_.loop(), home_.peers().spool, id);
+  co_await bring_in(*transfer, id);
+}
+
+// A claimed job: into active/ and under way, or into failed/.
+Task<> Intake::bring_in(JobTransfer& transfer, std::string id) {
+  const auto wait = std::make_unique<Pause>(home_.loop());
+  JobTransfer::Result brought = co_await transfer.bring();
+  while (brought.fate == JobTransfer::Fate::kFailed) {
+    log(LogLevel::kError, "job " + id + " cannot be taken into the spool: " +
+                              message_of(brought.status) + "; trying again");
+    co_await wait_a_while(*wait);
+    if (home_.draining()) co_return;  // the next start goes on
+    brought = co_await transfer.bring();
   }
-  if (!status.ok()) log(LogLevel::kError, "job " + id + ": " + message_of(status));
+  Status status = brought.status;
+  if (status.ok()) {
+    status = co_await begin_job(id);
+    while (status.code() == absl::StatusCode::kResourceExhausted) {
+      log(LogLevel::kError,
+          "job " + id + " cannot be begun: " + message_of(status) + "; trying again");
+      co_await wait_a_while(*wait);
+      if (home_.draining()) co_return;
+      status = co_await begin_job(id);
+    }
+  }
+  if (status.ok()) {
+    transfer.clear_away();
+  } else {
+    co_await refuse(transfer, id, status);
+  }
+}
+
+Task<> Intake::refuse(JobTransfer& transfer, std::string id, Status why) {
+  log(LogLevel::kWarning, "job " + id + " refused: " + message_of(why));
+  const auto wait = std::make_unique<Pause>(home_.loop());
+  const WallTime now = home_.wall_now();
+  const std::string text = error_text(id, why, now);
+  Status moved = co_await transfer.set_aside(text);
+  while (!moved.ok() && !home_.draining()) {
+    log(LogLevel::kError, "job " + id + " is refused but cannot be moved to failed/: " +
+                              message_of(moved) + "; trying again");
+    co_await wait_a_while(*wait);
+    moved = co_await transfer.set_aside(text);
+  }
   JobStatus failed;
   failed.id = id;
   failed.phase = "failed";
   failed.created = failed.finished = now;
   failed.error = message_of(why);
   remember(std::move(failed));
+}
+
+// Loads what lies whole in active/ and starts it. OK also when a drain keeps it from starting.
+Task<Status> Intake::begin_job(std::string id) {
+  JobLoad load;
+  load.directory = home_.peers().spool.active_job(id);
+  load.id = id;
+  load.created = home_.wall_now();
+  load.shards = home_.peers().shard_count;
+  const Status made = home_.io().make_directory(JobPaths(load.directory).segments, 0750);
+  if (!made.ok()) co_return made;
+  StatusOr<JobPtr> job = co_await load_job(home_.loop(), home_.config(), home_.limits(), load);
+  if (!job.ok()) co_return job.status();
+  const bool enrolled = co_await enroll(*job);
+  if (!enrolled) co_return Status();
+  log(LogLevel::kInfo, "job " + id + " taken");
+  auto active = std::make_shared<Active>();
+  active->job = *job;
+  active_.push_back(active);
+  home_.services().spawn(run_job(active, TakenSoFar()));
+  co_return Status();
 }
 
 Task<> Intake::run_job(std::shared_ptr<Active> active, TakenSoFar so_far) {

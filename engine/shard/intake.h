@@ -27,6 +27,7 @@
 
 namespace sluice {
 
+class JobTransfer;
 class Shard;
 
 // What status shows of a job.
@@ -90,11 +91,16 @@ class Intake final : public ListTaker::Publisher {
   Task<Status> load_paused_sites();
   Task<> tell_shards(JobIndex job);
   Task<> take(std::string name);
-  Task<> refuse(std::string directory, std::string id, Status why);
+  Task<> take_claimed(std::string id);
+  Task<> bring_in(JobTransfer& transfer, std::string id);
+  Task<Status> begin_job(std::string id);
   Task<> run_job(std::shared_ptr<Active> active, TakenSoFar so_far);
   Task<> finish(JobPtr job);
   Task<> wait_a_while(Pause& pause);
   Task<Status> recover_job(std::string id, const JobRecovery* known);
+  Task<> recover_taking(const std::vector<std::string>& active_ids);
+  Task<bool> refuse_unsent(std::string id, Status why);
+  Task<> refuse(JobTransfer& transfer, std::string id, Status why);
   Task<bool> enroll(const JobPtr& job);
   Task<bool> post_to(uint32_t shard, std::function<void(Shard&)> message);
   void remember(JobStatus status);

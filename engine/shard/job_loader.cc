@@ -8,23 +8,34 @@
 #include "engine/base/strings.h"
 #include "engine/config/job_file.h"
 #include "engine/shard/file_tasks.h"
+#include "engine/shard/job_transfer.h"
 #include "engine/shard/list_source.h"
 #include "engine/spool/job_directory.h"
 
 namespace sluice {
 namespace {
 
-constexpr uint64_t kJobFileBytesMax = 1UL << 20;
-constexpr uint64_t kTemplateBytesMax = 16UL << 20;
+std::string what_there_is(Io& io, const std::string& directory, const std::string& name) {
+  const StatusOr<std::vector<std::string>> names = io.list(directory);
+  if (!names.ok() || names->empty()) return {};
+  const std::vector<std::string_view> known(names->begin(), names->end());
+  const std::string_view near = nearest(name, known);
+  if (!near.empty()) return "; did you mean \"" + std::string(near) + "\"?";
+  constexpr size_t kNamed = 10;
+  std::vector<std::string> some(
+      names->begin(),
+      names->begin() + static_cast<std::ptrdiff_t>(std::min(kNamed, names->size())));
+  return "; there is " + escaped(join(some, ", "), 400);
+}
 
 // A file that job.toml names; no name, no text.
-Task<StatusOr<std::string>> read_part_of_job(FileTasks& files, std::string directory,
+Task<StatusOr<std::string>> read_part_of_job(Io& io, FileTasks& files, std::string directory,
                                              std::string name, const char* key) {
   if (name.empty()) co_return std::string();
+  const Status good = check_job_file(io, directory, name, key);
+  if (!good.ok()) co_return good;
   StatusOr<std::string> text = co_await files.read_whole(directory + "/" + name, kTemplateBytesMax);
-  if (!text.ok()) {
-    co_return annotate(text.status(), std::string("job.toml: ") + key + " = \"" + name + "\"");
-  }
+  if (!text.ok()) co_return annotate(text.status(), job_file_words(name, key));
   co_return text;
 }
 
@@ -73,6 +84,7 @@ struct Workbench {
 
 Task<Status> load_into(Loop& loop, const Configuration& config, const Limits& limits, Job& job,
                        Workbench& bench) {
+  Io& io = loop.io();
   const JobPaths paths(job.directory);
   const StatusOr<std::string> toml =
       co_await bench.files.read_whole(paths.job_toml, kJobFileBytesMax);
@@ -82,27 +94,22 @@ Task<Status> load_into(Loop& loop, const Configuration& config, const Limits& li
   job.spec = std::move(*spec);
 
   TemplateInput input;
-  StatusOr<std::string> part =
-      co_await read_part_of_job(bench.files, job.directory, job.spec.message.text, "message.text");
+  StatusOr<std::string> part = co_await read_part_of_job(io, bench.files, job.directory,
+                                                         job.spec.message.text, "message.text");
   if (!part.ok()) co_return part.status();
   input.text = std::move(*part);
-  part =
-      co_await read_part_of_job(bench.files, job.directory, job.spec.message.html, "message.html");
+  part = co_await read_part_of_job(io, bench.files, job.directory, job.spec.message.html,
+                                   "message.html");
   if (!part.ok()) co_return part.status();
   input.html = std::move(*part);
-  part = co_await read_part_of_job(bench.files, job.directory, job.spec.message.eml, "message.eml");
+  part = co_await read_part_of_job(io, bench.files, job.directory, job.spec.message.eml,
+                                   "message.eml");
   if (!part.ok()) co_return part.status();
   input.eml = std::move(*part);
 
   const std::string list_path = job.directory + "/" + job.spec.list.file;
-  const StatusOr<FileStat> list_stat = loop.io().stat(list_path);
-  if (!list_stat.ok()) {
-    co_return annotate(list_stat.status(), "job.toml: list.file = \"" + job.spec.list.file + "\"");
-  }
-  if (list_stat->is_symlink) {
-    co_return invalid("job.toml: list.file = \"" + job.spec.list.file +
-                      "\" is a symbolic link; put the list itself into the job's directory");
-  }
+  const Status list_there = check_job_file(io, job.directory, job.spec.list.file, "list.file");
+  if (!list_there.ok()) co_return list_there;
   bench.list = std::make_unique<ListSource>(loop, list_path, job.spec.list.file, limits);
   const Status opened = bench.list->open();
   if (!opened.ok()) co_return opened;
@@ -127,6 +134,34 @@ Task<Status> load_into(Loop& loop, const Configuration& config, const Limits& li
 }
 
 }  // namespace
+
+std::string job_file_words(const std::string& name, const char* key) {
+  if (key == nullptr) return name;
+  return std::string("job.toml: ") + key + " = \"" + name + "\"";
+}
+
+Status check_job_file(Io& io, const std::string& directory, const std::string& name,
+                      const char* key) {
+  const std::string words = job_file_words(name, key);
+  for (size_t slash = name.find('/'); slash != std::string::npos;
+       slash = name.find('/', slash + 1)) {
+    const StatusOr<FileStat> step = io.stat(directory + "/" + name.substr(0, slash));
+    if (step.ok() && step->is_symlink) {
+      return invalid(words + " leads through a symbolic link; put the folder itself there");
+    }
+  }
+  const StatusOr<FileStat> stat = io.stat(directory + "/" + name);
+  if (!stat.ok()) {
+    if (stat.status().code() != absl::StatusCode::kNotFound) return annotate(stat.status(), words);
+    return invalid(words + ": no such file in the job's directory" +
+                   what_there_is(io, directory, name));
+  }
+  if (stat->is_symlink) {
+    return invalid(words + " is a symbolic link; put the file itself there");
+  }
+  if (!stat->is_file) return invalid(words + " is not a regular file");
+  return {};
+}
 
 Task<StatusOr<JobPtr>> load_job(Loop& loop, const Configuration& config, const Limits& limits,
                                 JobLoad load) {

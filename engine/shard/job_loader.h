@@ -28,4 +28,11 @@ struct JobLoad {
 Task<StatusOr<JobPtr>> load_job(Loop& loop, const Configuration& config, const Limits& limits,
                                 JobLoad load);
 
+// Whether `name` in a job's directory is a regular file that is reached through no link; `key` of
+// job.toml names it in messages, null for job.toml itself.
+Status check_job_file(Io& io, const std::string& directory, const std::string& name,
+                      const char* key);
+// `message.text = "body.txt"`, with job.toml in front: how messages name the file.
+std::string job_file_words(const std::string& name, const char* key);
+
 }  // namespace sluice

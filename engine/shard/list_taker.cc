@@ -104,10 +104,6 @@ void ListTaker::take_record(const ListRecord& record) {
     refuse(record, given, parsed.error);
     return;
   }
-  if (dedupe_ && !dedupe_->insert(parsed.address.address)) {
-    ++meta_.duplicate;
-    return;
-  }
   Row row;
   row.number = record.number;
   row.address = parsed.address.address;
@@ -115,6 +111,14 @@ void ListTaker::take_record(const ListRecord& record) {
   row.domain = parsed.address.domain;
   row.needs_smtputf8 = parsed.address.needs_smtputf8;
   row.values = record.values;
+  if (const ComposeResult fits = job_->message->check(row); !fits.ok()) {
+    refuse(record, given, fits.refusal.text);
+    return;
+  }
+  if (dedupe_ && !dedupe_->insert(row.address)) {
+    ++meta_.duplicate;
+    return;
+  }
   builder_->add(row);
 }
 

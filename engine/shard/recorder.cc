@@ -70,7 +70,15 @@ void Recorder::give_back(const Judged& judged) {
                        job.index, job.spec.send.priority);
 }
 
+void Recorder::on_stalled(const Status& status) {
+  log(LogLevel::kError, message_of(status));
+  stalled_ = was_full_ = true;
+}
+
 void Recorder::on_committed(std::span<const CommittedVerdict> verdicts) {
+  if (std::exchange(stalled_, false)) {
+    log(LogLevel::kWarning, "there is room on the disk again: sending goes on");
+  }
   const TickClock& clock = shard_.peers().clock;
   const WallTime wall_now = shard_.wall_now();
   for (const CommittedVerdict& verdict : verdicts) {

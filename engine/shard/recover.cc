@@ -9,6 +9,7 @@
 #include "engine/record/recovery.h"
 #include "engine/shard/intake.h"
 #include "engine/shard/job_loader.h"
+#include "engine/shard/job_transfer.h"
 #include "engine/shard/shard.h"
 #include "engine/spool/job_directory.h"
 #include "engine/spool/job_files.h"
@@ -152,8 +153,10 @@ Task<Status> Intake::recover() {
   const Status paused = co_await load_paused_sites();
   if (!paused.ok()) co_return paused;
   const SpoolPaths& spool = home_.peers().spool;
-  const StatusOr<std::vector<std::string>> ids = home_.io().list(spool.active);
+  StatusOr<std::vector<std::string>> ids = home_.io().list(spool.active);
   if (!ids.ok()) co_return ids.status();
+  std::erase_if(*ids, [](const std::string& id) { return id.front() == '.'; });
+  co_await recover_taking(*ids);
   if (ids->empty()) co_return Status();
   Recovery recovery(*ids);
   const auto bench = std::make_unique<Workbench>(home_.loop());
@@ -168,12 +171,57 @@ Task<Status> Intake::recover() {
   recovery.finish();
   for (const std::string& id : *ids) {
     const Status status = co_await recover_job(id, recovery.job(id));
-    if (!status.ok()) {
-      log(LogLevel::kError, "job " + id + " cannot go on and stays in active/: " +
-                                message_of(status) + "; mend it and start again");
-    }
+    if (status.ok()) continue;
+    const bool refused = co_await refuse_unsent(id, status);
+    if (refused) continue;
+    log(LogLevel::kError, "job " + id + " cannot go on and stays in active/: " +
+                              message_of(status) + "; mend it and start again");
   }
   co_return Status();
+}
+
+// What was on its way from incoming/ to active/ goes on.
+Task<> Intake::recover_taking(const std::vector<std::string>& active_ids) {
+  const SpoolPaths& spool = home_.peers().spool;
+  std::vector<std::string> ids;
+  const StatusOr<std::vector<std::string>> dropped = home_.io().list(spool.incoming);
+  const StatusOr<std::vector<std::string>> arrived = home_.io().list(spool.active);
+  if (dropped.ok()) {
+    for (const std::string& name : *dropped) {
+      if (const auto id = parse_claimed_name(name)) ids.push_back(*id);
+    }
+  }
+  if (arrived.ok()) {
+    for (const std::string& name : *arrived) {
+      if (const auto id = parse_arriving_name(name)) ids.push_back(*id);
+    }
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  for (const std::string& id : ids) {
+    const bool taken = std::find(active_ids.begin(), active_ids.end(), id) != active_ids.end() ||
+                       home_.io().stat(spool.done_job(id)).ok() ||
+                       home_.io().stat(spool.failed_job(id)).ok();
+    if (taken) {
+      JobTransfer(home_.loop(), spool, id).clear_away();
+    } else {
+      home_.services().spawn(take_claimed(id));
+    }
+  }
+  co_return;
+}
+
+// A job that was killed between its arrival and its first segment may still be refused whole.
+Task<bool> Intake::refuse_unsent(std::string id, Status why) {
+  const bool of_the_job = why.code() == absl::StatusCode::kInvalidArgument ||
+                          why.code() == absl::StatusCode::kNotFound ||
+                          why.code() == absl::StatusCode::kUnimplemented;
+  const JobPaths paths(home_.peers().spool.active_job(id));
+  const StatusOr<std::vector<std::string>> segments = home_.io().list(paths.segments);
+  if (!of_the_job || !parse_job_id(id) || (segments.ok() && !segments->empty())) co_return false;
+  const auto transfer = std::make_unique<JobTransfer>(home_.loop(), home_.peers().spool, id);
+  co_await refuse(*transfer, id, why);
+  co_return true;
 }
 
 Task<Status> Intake::recover_job(std::string id, const JobRecovery* known) {

@@ -14,6 +14,8 @@ constexpr size_t kSuffixLetters = 6;
 constexpr size_t kTimeLetters = 16;  // YYYYMMDDTHHMMSSZ
 constexpr std::string_view kBase32 = "abcdefghijklmnopqrstuvwxyz234567";
 constexpr std::string_view kSegmentEnd = ".seg";
+constexpr std::string_view kClaimed = ".taken-";
+constexpr std::string_view kArriving = ".arriving-";
 constexpr size_t kSegmentDigits = 8;
 constexpr int64_t kSecondsPerDay = 86'400;
 
@@ -111,6 +113,13 @@ std::optional<WallTime> parse_compact_time(std::string_view text) {
   return wall_of(c);
 }
 
+std::optional<std::string> id_behind(std::string_view prefix, std::string_view name) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  name.remove_prefix(prefix.size());
+  if (!parse_job_id(name).has_value()) return std::nullopt;
+  return std::string(name);
+}
+
 }  // namespace
 
 std::string SpoolPaths::child(std::string_view directory, std::string_view name) {
@@ -158,6 +167,16 @@ std::optional<SegmentNumber> parse_segment_name(std::string_view name) {
   const auto segment = static_cast<SegmentNumber>(*number);
   if (segment_name(segment) != name) return std::nullopt;
   return segment;
+}
+
+std::string claimed_name(std::string_view id) { return std::string(kClaimed).append(id); }
+std::string arriving_name(std::string_view id) { return std::string(kArriving).append(id); }
+
+std::optional<std::string> parse_claimed_name(std::string_view name) {
+  return id_behind(kClaimed, name);
+}
+std::optional<std::string> parse_arriving_name(std::string_view name) {
+  return id_behind(kArriving, name);
 }
 
 bool is_takeable(std::string_view incoming_name) {

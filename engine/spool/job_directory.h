@@ -63,6 +63,14 @@ struct JobPaths {
 std::string segment_name(SegmentNumber number);
 std::optional<SegmentNumber> parse_segment_name(std::string_view name);
 
+// A job on its way from incoming/ to active/ lies in incoming/ under claimed_name(id), and in
+// active/ under arriving_name(id) until it is there whole.
+std::string claimed_name(std::string_view id);
+std::string arriving_name(std::string_view id);
+// The id in a claimed or an arriving name.
+std::optional<std::string> parse_claimed_name(std::string_view name);
+std::optional<std::string> parse_arriving_name(std::string_view name);
+
 // True for an entry of incoming/ that may be taken: it does not begin with ".".
 bool is_takeable(std::string_view incoming_name);
 

@@ -109,6 +109,7 @@ StatusOr<FileStat> SimIo::stat(const std::string& path) {
   FileStat out;
   out.bytes = node->octets.size();
   out.is_directory = node->is_directory;
+  out.is_file = !node->is_directory;
   out.modified = node->modified;
   out.mode = node->mode;
   return out;

@@ -34,6 +34,9 @@ StatusOr<OwnedRow> checked_row(const Job& job, const ListRecord& record) {
   row.domain = parsed.address.domain;
   row.needs_smtputf8 = parsed.address.needs_smtputf8;
   row.values = record.values;
+  if (const ComposeResult fits = job.message->check(row); !fits.ok()) {
+    return invalid(place + fits.refusal.text);
+  }
   return OwnedRow(row);
 }
 

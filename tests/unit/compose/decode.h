@@ -235,7 +235,15 @@ class ComposeTest : public ::testing::Test {
     ASSERT_TRUE(made.ok()) << made.status();
     message = std::move(*made);
   }
+  ComposeResult check_row(std::string_view name, std::string_view x = "") {
+    fill_row(name, x);
+    return message->check(row);
+  }
   ComposeResult try_row(std::string_view name, std::string_view x = "") {
+    fill_row(name, x);
+    return message->compose(row, {from_unix_seconds(1796115667)}, buffer);
+  }
+  void fill_row(std::string_view name, std::string_view x) {
     values = {address, name, x};
     row.number = 42;
     row.address = address;
@@ -243,7 +251,6 @@ class ComposeTest : public ::testing::Test {
     row.local_part = std::string_view(address).substr(0, at);
     row.domain = std::string_view(address).substr(at + 1);
     row.values = values;
-    return message->compose(row, {from_unix_seconds(1796115667)}, buffer);
   }
   Message compose(std::string_view name, std::string_view x = "") {
     const ComposeResult result = try_row(name, x);

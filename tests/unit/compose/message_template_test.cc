@@ -101,12 +101,14 @@ TEST_F(ComposeTest, NoValueAddsAHeaderLine) {
   compile();
   for (const std::string& bad : {std::string("a\r\nBcc: x@y"), std::string("a\n"),
                                  std::string("\r"), std::string("a\0b", 3)}) {
+    EXPECT_EQ(check_row(bad).refusal.text, try_row(bad).refusal.text);
     const ComposeResult result = try_row(bad);
     ASSERT_FALSE(result.ok());
     EXPECT_EQ(result.refusal.enhanced, (EnhancedCode{5, 6, 0}));
     EXPECT_EQ(result.refusal.text,
               "the value of {{name}} in header Subject holds a line break or NUL");
   }
+  EXPECT_TRUE(check_row("fine").ok());
   EXPECT_TRUE(try_row("fine").ok()) << "the buffer goes on working";
 }
 

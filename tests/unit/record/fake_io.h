@@ -28,6 +28,7 @@ class FakeIo final : public Io {
   int writes = 0;
   int fail_sync = 0;   // the how-manyth file sync fails with EIO, from now; 0: none
   int fail_write = 0;  // the how-manyth write fails with ENOSPC
+  bool full = false;  // no write finds room
   bool fail_create = false;
 
   void advance(Duration d) { now_ += d; }
@@ -73,6 +74,7 @@ class FakeIo final : public Io {
 
   void write(Operation& op, Handle file, std::span<const iovec> pieces, uint64_t offset) override {
     ++writes;
+    if (full) return start(op, {0, IoError::kNoSpace, ENOSPC});
     if (fail_write > 0 && --fail_write == 0) return start(op, {0, IoError::kNoSpace, ENOSPC});
     std::string octets;
     for (const iovec& piece : pieces) {

@@ -26,6 +26,12 @@ class Listener final : public JournalListener {
   int calls = 0;
   std::vector<CommittedVerdict> committed;
   std::vector<std::pair<JobIndex, JobEvent>> events;
+  void on_stalled(const Status& status) override {
+    ++stalls;
+    stall = status;
+  }
+  int stalls = 0;
+  Status stall;
   int failures = 0;
   Status failure;
 };
@@ -299,14 +305,43 @@ TEST_F(JournalTest, AFailedSyncIsFinal) {
   EXPECT_EQ(journal_->stats().uncommitted, 1u);
 }
 
-TEST_F(JournalTest, AFullDiskIsFinal) {
+TEST_F(JournalTest, AFullDiskIsWaitedFor) {
   start();
-  io_.fail_write = 1;
+  io_.full = true;
   append(1);
   pass(6ms);
+  EXPECT_EQ(listener_.stalls, 1);
+  EXPECT_NE(message_of(listener_.stall).find("until there is room"), std::string::npos);
+  EXPECT_TRUE(journal_->full()) << "nothing more is sent";
+  append(2);  // the answer of what was in flight
+  const int writes = io_.writes;
+  pass(10s);
+  EXPECT_LE(io_.writes, writes + 11) << "once a second";
+  EXPECT_EQ(listener_.stalls, 1) << "said once";
+  EXPECT_TRUE(listener_.committed.empty());
+  io_.full = false;
+  pass(2s);
+  EXPECT_EQ(listener_.failures, 0);
+  ASSERT_EQ(listener_.committed.size(), 2u);
+  EXPECT_FALSE(journal_->full());
+  EXPECT_EQ(durable(1).entries.size(), 2u);
+}
+
+TEST_F(JournalTest, AFullDiskAtTheEndIsFinal) {
+  start();
+  io_.full = true;
+  append(1);
+  pass(10ms);
+  close();
   EXPECT_EQ(listener_.failures, 1);
   EXPECT_TRUE(listener_.committed.empty());
-  EXPECT_NE(message_of(listener_.failure).find("make room"), std::string::npos);
+  EXPECT_EQ(io_.open_handles(), 0u);
+}
+
+TEST_F(JournalTest, AFullDiskAtTheStartIsReported) {
+  io_.full = true;
+  const Status status = open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
 }
 
 TEST_F(JournalTest, WhatGatheredBehindAFailureIsNotBelieved) {
