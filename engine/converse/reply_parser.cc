@@ -35,6 +35,8 @@ EnhancedCode take_enhanced_code(std::string_view& text) {
   std::string_view rest = text;
   uint16_t klass = 0;
   EnhancedCode code;
+  // The class has one digit: "005.1.1" is text.
+  if (rest.size() < 2 || rest[1] != '.') return {};
   if (!take_number(rest, klass) || (klass != 2 && klass != 4 && klass != 5)) return {};
   if (!take_dot(rest) || !take_number(rest, code.subject)) return {};
   if (!take_dot(rest) || !take_number(rest, code.detail)) return {};

@@ -103,13 +103,29 @@ Task<> Intake::watch() {
         if (!is_takeable(name) || active_.size() + taking_.size() >= kActiveMax) continue;
         if (std::find(taking_.begin(), taking_.end(), name) != taking_.end()) continue;
         const JobPaths dropped(SpoolPaths::child(incoming, name));
-        if (!home_.io().stat(dropped.job_toml).ok()) continue;
+        const StatusOr<FileStat> complete = home_.io().stat(dropped.job_toml);
+        if (!complete.ok()) {
+          if (complete.status().code() == absl::StatusCode::kPermissionDenied) {
+            complain_of(dropped.root, complete.status());
+          }
+          continue;
+        }
         taking_.push_back(name);
         home_.services().spawn(take(name));
       }
     }
     co_await pause_.lasting(kLookInterval);
   }
+}
+
+// Once for each directory that cannot be looked into.
+void Intake::complain_of(const std::string& directory, const Status& why) {
+  if (std::find(closed_.begin(), closed_.end(), directory) != closed_.end()) return;
+  if (closed_.size() >= kActiveMax) closed_.erase(closed_.begin());
+  closed_.push_back(directory);
+  log(LogLevel::kWarning, "a job that was dropped cannot be taken: " + message_of(why) +
+                              "; let the group that sluice runs as read it: chmod -R g+rX " +
+                              directory);
 }
 
 Task<> Intake::keep_house() {

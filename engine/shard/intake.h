@@ -91,6 +91,7 @@ class Intake final : public ListTaker::Publisher {
   Task<Status> load_paused_sites();
   Task<> tell_shards(JobIndex job);
   Task<> take(std::string name);
+  void complain_of(const std::string& directory, const Status& why);
   Task<> take_claimed(std::string id);
   Task<> bring_in(JobTransfer& transfer, std::string id);
   Task<Status> begin_job(std::string id);
@@ -110,6 +111,7 @@ class Intake final : public ListTaker::Publisher {
   Pause pause_;
   Pause house_pause_;
   std::vector<std::string> taking_;  // names in incoming/ that are being taken
+  std::vector<std::string> closed_;  // directories of incoming/ that were complained of
   std::vector<std::shared_ptr<Active>> active_;
   uint32_t lists_open_ = 0;  // being taken
   Crowd list_room_;

@@ -64,6 +64,8 @@ class Process:
         return self.finish()
 
     def kill(self):
+        if self.popen.stdout.closed:
+            return
         if self.popen.poll() is None:
             self.popen.kill()
         self.finish()
