@@ -141,6 +141,9 @@ class EmlCompiler {
     if (charset.empty() || charset == "us-ascii") {
       Edit edit{part.headers_begin, part.headers_begin, with_utf8(part.type)};
       if (type != nullptr) edit.begin = type->begin, edit.end = type->end;
+      if (!is_ascii(edit.text)) {
+        return fail(edit.begin, "header Content-Type has 8-bit characters; encode them");
+      }
       edits_.push_back(std::move(edit));
     }
     if (part.encoding == "quoted-printable") return absl::OkStatus();
@@ -197,6 +200,7 @@ class EmlCompiler {
       return mark.offset >= field.value_begin && mark.offset <= value_end;
     });
     if (!filled && is_ascii(text)) {
+      RETURN_IF_ERROR(check_folding(field));
       builder_.add_lines(text);
       return absl::OkStatus();
     }
@@ -215,6 +219,20 @@ class EmlCompiler {
     ASSIGN_OR_RETURN(HeaderTemplate header,
                      HeaderTemplate::by_name(field.name, value, builder_.fields()));
     builder_.add_header(std::move(header));
+    return absl::OkStatus();
+  }
+
+  // Receivers may take a folded line of blanks for the headers' end (RFC 5322 §3.2.2).
+  Status check_folding(const HeaderField& field) const {
+    const std::string_view text = eml_.text;
+    for (size_t line = text.find('\n', field.begin) + 1; line < field.end;) {
+      const size_t end = text.find('\n', line);
+      if (text.find_first_not_of(" \t", line) == end) {
+        return fail(line, "a line of blanks inside header " + std::string(field.name) +
+                              "; remove the line");
+      }
+      line = end + 1;
+    }
     return absl::OkStatus();
   }
 

@@ -102,6 +102,12 @@ struct AdminServer::Pages {
     response.set_content(sites_document(*sites), kJson);
   }
 
+  void in_flight(const std::string& id, httplib::Response& response) {
+    const auto rows = view.in_flight(id);
+    if (!rows.ok()) return answer_trouble(response, rows.status());
+    response.set_content(in_flight_document(*rows), kJson);
+  }
+
   void command(const std::string& id, const std::string& verb, httplib::Response& response) {
     const JobEvent event = verb == "pause"    ? JobEvent::kPaused
                            : verb == "resume" ? JobEvent::kResumed
@@ -136,6 +142,9 @@ struct AdminServer::Pages {
     auto sites = view.sites();
     if (!sites.ok()) return answer_trouble(response, sites.status());
     input.sites = std::move(*sites);
+    const auto journal = view.journal_stats();
+    if (!journal.ok()) return answer_trouble(response, journal.status());
+    input.journal = *journal;
     response.set_content(metrics_text(input), kPrometheus);
   }
 
@@ -174,6 +183,8 @@ class AdminServer::Listener {
     server_.Get("/api/v1/jobs", [&pages](const Request&, Response& r) { pages.jobs(r); });
     server_.Get("/api/v1/jobs/([A-Za-z0-9._-]{1,200})",
                 [&pages](const Request& q, Response& r) { pages.job(q.matches[1], r); });
+    server_.Get("/api/v1/jobs/([A-Za-z0-9._-]{1,200})/in_flight",
+                [&pages](const Request& q, Response& r) { pages.in_flight(q.matches[1], r); });
     server_.Get("/api/v1/sites", [&pages](const Request&, Response& r) { pages.sites(r); });
     server_.Get("/metrics", [&pages](const Request&, Response& r) { pages.metrics(r); });
     server_.Get("/healthz", [&pages](const Request&, Response& r) { pages.health(r); });

@@ -108,6 +108,14 @@ std::string sites_document(const std::vector<Shard::SiteStatus>& sites) {
   return text_of(json);
 }
 
+std::string in_flight_document(const std::vector<RowPlace>& rows) {
+  Json list = Json::array();
+  for (const RowPlace& row : rows) list.push_back(Json::array({row.segment, row.row}));
+  Json json;
+  json["in_flight"] = std::move(list);
+  return text_of(json);
+}
+
 std::string error_document(std::string_view message) {
   Json json;
   json["error"] = std::string(message);
@@ -142,6 +150,19 @@ StatusOr<std::vector<Shard::SiteStatus>> parse_sites_document(std::string_view t
     sites.push_back(std::move(site));
   }
   return sites;
+}
+
+StatusOr<std::vector<RowPlace>> parse_in_flight_document(std::string_view text) {
+  ASSIGN_OR_RETURN(const Json list, array_in(text, "in_flight"));
+  std::vector<RowPlace> rows;
+  for (const Json& entry : list) {
+    if (!entry.is_array() || entry.size() != 2 || !entry[0].is_number_unsigned() ||
+        !entry[1].is_number_unsigned()) {
+      return damaged();
+    }
+    rows.push_back({entry[0].get<SegmentNumber>(), entry[1].get<SegmentRow>()});
+  }
+  return rows;
 }
 
 }  // namespace sluice

@@ -20,10 +20,12 @@ namespace sluice {
 std::string job_document(const JobStatus& job);
 std::string jobs_document(const std::vector<JobStatus>& jobs);
 std::string sites_document(const std::vector<Shard::SiteStatus>& sites);
+std::string in_flight_document(const std::vector<RowPlace>& rows);
 std::string error_document(std::string_view message);
 
 StatusOr<JobStatus> parse_job_document(std::string_view text);
 StatusOr<std::vector<JobStatus>> parse_jobs_document(std::string_view text);
 StatusOr<std::vector<Shard::SiteStatus>> parse_sites_document(std::string_view text);
+StatusOr<std::vector<RowPlace>> parse_in_flight_document(std::string_view text);
 
 }  // namespace sluice

@@ -6,6 +6,10 @@ namespace sluice {
 
 StatusOr<std::vector<JobStatus>> EngineAdapter::jobs() { return engine_.jobs(); }
 StatusOr<std::vector<Shard::SiteStatus>> EngineAdapter::sites() { return engine_.sites(); }
+StatusOr<std::vector<RowPlace>> EngineAdapter::in_flight(const std::string& job) {
+  return engine_.in_flight(job);
+}
+StatusOr<Journal::Stats> EngineAdapter::journal_stats() { return engine_.journal_stats(); }
 Status EngineAdapter::command(const std::string& job, JobEvent event) {
   return engine_.command(job, event);
 }

@@ -22,6 +22,8 @@ class EngineView {
   // Active jobs, then those that ended lately.
   virtual StatusOr<std::vector<JobStatus>> jobs() = 0;
   virtual StatusOr<std::vector<Shard::SiteStatus>> sites() = 0;
+  virtual StatusOr<std::vector<RowPlace>> in_flight(const std::string& job) = 0;
+  virtual StatusOr<Journal::Stats> journal_stats() = 0;
   // What the operator asks of a job or a site; OK when it is durable. NotFound: no such active job.
   virtual Status command(const std::string& job, JobEvent event) = 0;
   virtual Status pause_site(const std::string& site, bool paused) = 0;
@@ -36,6 +38,8 @@ class EngineAdapter final : public EngineView {
   explicit EngineAdapter(Engine& engine) : engine_(engine) {}
   StatusOr<std::vector<JobStatus>> jobs() override;
   StatusOr<std::vector<Shard::SiteStatus>> sites() override;
+  StatusOr<std::vector<RowPlace>> in_flight(const std::string& job) override;
+  StatusOr<Journal::Stats> journal_stats() override;
   Status command(const std::string& job, JobEvent event) override;
   Status pause_site(const std::string& site, bool paused) override;
   uint32_t shard_count() const override;

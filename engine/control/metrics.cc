@@ -78,6 +78,22 @@ void append_totals(std::string& out, const Counts& totals) {
   sample(out, "sluice_delivered_bytes_total", "", totals.bytes);
 }
 
+void append_journal(std::string& out, const Journal::Stats& journal) {
+  head(out, "sluice_journal_commits_total", "counter",
+       "Groups of verdicts made durable, one fdatasync each.");
+  sample(out, "sluice_journal_commits_total", "", static_cast<int64_t>(journal.commits));
+  head(out, "sluice_journal_records_total", "counter", "Verdicts and job events made durable.");
+  sample(out, "sluice_journal_records_total", "", static_cast<int64_t>(journal.records));
+  head(out, "sluice_journal_bytes_total", "counter", "Octets written to the journal.");
+  sample(out, "sluice_journal_bytes_total", "", static_cast<int64_t>(journal.bytes));
+  head(out, "sluice_journal_unsynced", "gauge", "Verdicts that are not durable yet.");
+  sample(out, "sluice_journal_unsynced", "", journal.uncommitted);
+  head(out, "sluice_journal_longest_commit_seconds", "gauge",
+       "The longest that writing and syncing took since the start.");
+  out += "sluice_journal_longest_commit_seconds " +
+         std::to_string(to_seconds(journal.longest_commit)) + "\n";
+}
+
 void append_sites(std::string& out, const std::vector<Shard::SiteStatus>& sites) {
   std::map<std::string, int64_t> by_site;
   int64_t waiting = 0;
@@ -135,6 +151,7 @@ std::string metrics_text(const MetricsInput& input) {
   sample(out, "sluice_shards", "", input.shards);
   append_jobs(out, input.jobs);
   append_totals(out, input.totals);
+  append_journal(out, input.journal);
   append_sites(out, input.sites);
   return out;
 }

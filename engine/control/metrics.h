@@ -46,6 +46,7 @@ struct MetricsInput {
   std::vector<JobStatus> jobs;
   std::vector<Shard::SiteStatus> sites;
   Counts totals;
+  Journal::Stats journal;  // of all shards
 };
 
 inline constexpr size_t kJobsMax = 100;

@@ -157,6 +157,9 @@ class Dialog {
   const Verdict* session_failure() const { return failure_ ? &*failure_ : nullptr; }
   // Replies did not belong to their commands: to be remembered for this exchanger.
   bool desynchronised() const { return desynchronised_; }
+  // How many messages the receiver had accepted when it refused a further MAIL for now (4xx): it
+  // takes no more on one connection, and this one takes none either. 0: it did not.
+  uint32_t used_up_after() const { return used_up_after_; }
   // As offered; `size` turns false when the receiver refused SIZE=.
   const Capabilities& capabilities() const { return capabilities_; }
   // Messages handed to the receiver (MAIL handed out) on this connection.
@@ -225,6 +228,8 @@ class Dialog {
   void release(SlotIndex index);
   void release_held();
   void doubt_held();
+  void note_used_up(const Expected& expected, const Judgement& judgement);
+  void give_back_queued();
 
   // Ends of the conversation.
   void end_by_fault(Fault fault, std::string_view detail);
@@ -256,6 +261,8 @@ class Dialog {
   uint32_t taken_ = 0;
   uint32_t transactions_ = 0;
   uint32_t answered_ = 0;  // transactions that the receiver answered
+  uint32_t accepted_ = 0;  // of them, delivered
+  uint32_t used_up_after_ = 0;
   bool pipelining_ = false;
   bool ready_ = false;
   bool reset_due_ = false;

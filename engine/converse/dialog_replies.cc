@@ -139,6 +139,7 @@ void Dialog::on_refusal(const Expected& expected, const Reply& reply, const Judg
   Slot& slot = slots_[expected.slot];
   set_reply(slot.result.verdict, expected.step, reply, judgement);
   slot.refused = true;
+  note_used_up(expected, judgement);
   if (expected.step == Step::kDot) {
     // What was asked already behind it proves or disproves it; else a RSET does.
     if (expected_.empty()) reset_due_ = true;
@@ -148,7 +149,16 @@ void Dialog::on_refusal(const Expected& expected, const Reply& reply, const Judg
   }
 }
 
+// A receiver that took messages on this connection and defers the next MAIL has had enough of the
+// connection, not of that sender: asked again, it would say the same to each of the others.
+void Dialog::note_used_up(const Expected& expected, const Judgement& judgement) {
+  if (expected.step != Step::kMail || judgement.state != State::kDeferred || accepted_ == 0) return;
+  used_up_after_ = accepted_;
+  quit_wanted_ = true;
+}
+
 void Dialog::on_over(const Expected& expected, const Reply& reply, const Judgement& judgement) {
+  note_used_up(expected, judgement);
   if (!may_part()) set_reply(failure_.emplace(), expected.step, reply, judgement);
   for (size_t i = 0; i < open_.size(); ++i) {
     Slot& slot = slots_[open_[i]];
@@ -174,6 +184,19 @@ void Dialog::end_refused_envelope(SlotIndex index) {
   } else {
     close_message(index);
   }
+  if (used_up_after_ > 0) give_back_queued();
+}
+
+void Dialog::give_back_queued() {
+  reset_due_ = false;  // QUIT is next
+  while (!open_.empty() && slots_[open_.front()].phase == Phase::kQueued) {
+    Verdict& verdict = slots_[open_.front()].result.verdict;
+    verdict.state = State::kWaiting;
+    verdict.scope = Scope::kConnection;
+    verdict.reply = {0, {}, "this connection takes no further message"};
+    verdict.command = "";
+    release(open_.pop());
+  }
 }
 
 // The message stays at the front of the window and begins anew, behind the RSET.
@@ -197,6 +220,7 @@ uint32_t Dialog::drop_size(SlotIndex index) {
 
 void Dialog::end_delivered(SlotIndex index) {
   slots_[index].result.verdict.state = State::kDelivered;
+  ++accepted_;
   close_message(index);
 }
 

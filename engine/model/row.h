@@ -1,6 +1,7 @@
 // A row of a list as the rooms hand it around: views into memory that somebody else owns.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -17,6 +18,13 @@ struct RowId {
   SegmentNumber segment = 0;
   SegmentRow row = 0;
   friend bool operator==(const RowId&, const RowId&) = default;
+};
+
+// Names a row of a known job, over restarts.
+struct RowPlace {
+  SegmentNumber segment = 0;
+  SegmentRow row = 0;
+  friend auto operator<=>(const RowPlace&, const RowPlace&) = default;
 };
 
 // The row's contents. All views live as long as the block or buffer it was parsed from.

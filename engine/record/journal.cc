@@ -62,7 +62,8 @@ void Journal::append(const RowId& row, const Verdict& verdict, const Attempt& at
   CHECK(gathering_ && row.job < jobs_.size() && !jobs_[row.job].empty());
   encoder_.verdict(gathering_->octets, jobs_[row.job], row, verdict, attempt);
   gathering_->verdicts.push_back({row, verdict.state, attempt.number, attempt.first_at,
-                                  attempt.next_at, attempt.size, verdict.maybe_delivered});
+                                  attempt.next_at, attempt.size, verdict.maybe_delivered,
+                                  attempt.session != 0});
   count_append();
 }
 

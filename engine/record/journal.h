@@ -63,6 +63,7 @@ struct CommittedVerdict {
   WallTime next_at{};
   uint64_t size = 0;
   bool maybe_delivered = false;
+  bool attempted = false;  // on a connection; else decided without one
 };
 
 class JournalListener {

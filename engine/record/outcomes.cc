@@ -90,13 +90,22 @@ uint64_t Outcomes::store(std::string_view octets) {
   return place;
 }
 
+void Outcomes::mark_in_flight(const RowPlace& row) {
+  if (row.row >= kSegmentRowsEnd) return;
+  std::vector<Kept>& rows = segments_[row.segment];
+  if (rows.size() <= row.row) rows.resize(size_t{row.row} + 1);
+  if (!is_final(rows[row.row].state)) rows[row.row].state = State::kInFlight;
+}
+
 Outcome Outcomes::find(SegmentNumber segment, SegmentRow row) const {
   Outcome outcome;
   if (cancelled_) outcome.state = State::kCancelled;
   const auto found = segments_.find(segment);
   if (found == segments_.end() || row >= found->second.size()) return outcome;
   const Kept& kept = found->second[row];
-  if (!cancelled_ || is_final(kept.state)) outcome.state = kept.state;
+  if (!cancelled_ || is_final(kept.state) || kept.state == State::kInFlight) {
+    outcome.state = kept.state;
+  }
   outcome.maybe_delivered = kept.maybe_delivered;
   outcome.code = kept.code;
   outcome.enhanced = kept.enhanced;

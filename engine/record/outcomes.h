@@ -50,6 +50,9 @@ class Outcomes {
   // final. Refuses a row that no segment can have.
   Status add(const JournalEntry& entry);
 
+  // The sender has it in flight now: so it is, unless the journal knows its end.
+  void mark_in_flight(const RowPlace& row);
+
   Outcome find(SegmentNumber segment, SegmentRow row) const;
   // Segments of which something is known, ascending, and the rows of one: 0 to row_end() - 1.
   std::vector<SegmentNumber> segments() const;

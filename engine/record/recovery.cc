@@ -55,10 +55,7 @@ Status Recovery::add(const JournalEntry& entry) {
                     std::to_string(entry.segment) + ": there can be no row " +
                     std::to_string(entry.row) + "; set the journal file aside");
   }
-  if (entry.state == State::kDelivered || entry.state == State::kBounced ||
-      entry.state == State::kDeferred) {
-    ++job.attempts;
-  }
+  if (entry.session != 0) ++job.attempts;
   if (entry.maybe_delivered) ++job.maybe_delivered;
   SegmentRecovery& segment = job.segments[entry.segment];
   if (!is_final(entry.state)) {

@@ -60,7 +60,7 @@ struct JobRecovery {
   std::map<SegmentNumber, SegmentRecovery> segments;
   // Rows by state, final ones and, after finish(), deferred ones; the rest of the list is waiting.
   std::array<int64_t, kStates> states{};
-  int64_t attempts = 0;         // entries that are delivered, bounced or deferred
+  int64_t attempts = 0;         // entries of a connection
   int64_t maybe_delivered = 0;  // entries, not rows
   int64_t bytes = 0;            // octets of delivered messages
   int64_t final_twice = 0;      // second final entries of a row

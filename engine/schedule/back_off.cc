@@ -30,4 +30,38 @@ void BackOff::failed(Instant began, Instant now, uint32_t threshold, Duration lo
   not_before_ = now + jittered(pause, random);
 }
 
+void Ramp::greeted(uint32_t greeted, uint32_t connection_limit, Instant now) {
+  greeted_at_ = now;
+  if (!careful_) {
+    if (window_ < connection_limit) window_ = std::min(window_ * 2, connection_limit);
+    return;
+  }
+  if (greeted <= window_) return;
+  window_ = greeted;
+  pause_ = std::max(pause_ / 2, kPauseMin);
+  probe_at_ = now + pause_;
+  if (window_ >= connection_limit) careful_ = false;
+}
+
+void Ramp::failed(Instant began, uint32_t greeted, Instant now, Random& random) {
+  const bool alive = greeted_at_ != Instant::min() && now - greeted_at_ < kAliveFor;
+  if (greeted == 0 && !alive) {
+    if (began < counted_at_) return;
+    counted_at_ = now;
+    careful_ = false;
+    window_ = std::max(window_ / 2, 1U);
+    return;
+  }
+  if (began < counted_at_) {
+    // What else of the same burst is served is known only now.
+    window_ = std::max(greeted, 1U);
+    return;
+  }
+  counted_at_ = now;
+  pause_ = careful_ ? std::min(pause_ * 2, kPauseMax) : kPauseMin;
+  careful_ = true;
+  window_ = std::max(greeted, 1U);
+  probe_at_ = now + jittered(pause_, random);
+}
+
 }  // namespace sluice

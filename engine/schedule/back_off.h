@@ -44,22 +44,44 @@ class BackOff {
   Instant not_before_ = Instant::min();
 };
 
-// How many connections a lane may have, open and being dialled: few until the site has shown that
-// it answers, so that a dead one is not asked twenty times at once.
+// How many connections a lane may have, open and being dialled.
+//
+// Few until the site has shown that it answers; then doubled with each message accepted, up to the
+// policy's limit, and halved when the site cannot be reached. A site that refuses a connection
+// while it serves others, or within a minute of having done so, has a limit of its own, which
+// nobody tells: from then on the window is what it serves, and one connection beyond it is tried at
+// a time, with a pause that doubles from 1 s to 5 min while it refuses. Each that is greeted widens
+// the window by one; at the policy's limit all is forgotten.
 class Ramp {
  public:
   static constexpr uint32_t kStart = 5;
+  static constexpr Duration kPauseMin = std::chrono::seconds(1);
+  static constexpr Duration kPauseMax = std::chrono::minutes(5);
+  static constexpr Duration kAliveFor = std::chrono::minutes(1);
 
-  uint32_t limit(uint32_t connection_limit) const { return std::min(window_, connection_limit); }
-  // A session was greeted, or a message accepted: doubles up to the limit.
-  void succeeded(uint32_t connection_limit) {
-    if (window_ < connection_limit) window_ = std::min(window_ * 2, connection_limit);
+  uint32_t limit(uint32_t connection_limit, Instant now) const {
+    const uint32_t tried = careful_ && now >= probe_at_ ? 1 : 0;
+    return std::min(window_ + tried, connection_limit);
   }
-  // The site failed: halves, at least 1.
-  void failed() { window_ = std::max(window_ / 2, 1U); }
+  // A session was greeted: `greeted` are open with it.
+  void greeted(uint32_t greeted, uint32_t connection_limit, Instant now);
+  // A message was accepted.
+  void accepted(uint32_t connection_limit) {
+    if (!careful_ && window_ < connection_limit) window_ = std::min(window_ * 2, connection_limit);
+  }
+  // A connection attempt that began at `began` failed while `greeted` others were open. Attempts
+  // that ran side by side count once, as in BackOff.
+  void failed(Instant began, uint32_t greeted, Instant now, Random& random);
+  // When one more may be tried; Instant::min() when nothing is held back.
+  Instant probe_at() const { return careful_ ? probe_at_ : Instant::min(); }
 
  private:
   uint32_t window_ = kStart;
+  bool careful_ = false;
+  Duration pause_ = kPauseMin;
+  Instant probe_at_ = Instant::min();
+  Instant counted_at_ = Instant::min();
+  Instant greeted_at_ = Instant::min();
 };
 
 }  // namespace sluice

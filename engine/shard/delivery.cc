@@ -62,7 +62,7 @@ std::unique_ptr<Dialog> make_dialog(Shard& shard, const Lane& lane) {
   options.hello = shard.config().sources[lane.source()].hello;
   options.enable_pipelining = policy.enable_pipelining;
   options.in_flight_max = std::min(policy.max_in_flight, shard.limits().in_flight_max);
-  options.deliveries_max = policy.max_deliveries_per_connection;
+  options.deliveries_max = lane.deliveries_max();
   options.timeouts = policy.timeouts;
   options.reply_limits = {shard.limits().reply_line_bytes_max, shard.limits().reply_bytes_max};
   options.verdict_text_bytes_max = shard.limits().recorded_reply_bytes_max;
@@ -87,7 +87,6 @@ void record(Shard& shard, Lane& lane, Connection& c, InFlight& flight, Verdict v
   flight.taken = false;
   if (verdict.state != State::kWaiting) {
     ++c.answered;
-    flight.segment->segment->job->progress.count_attempt(shard.number());
   }
   if (verdict.state != State::kWaiting && lane.on_answer(verdict)) {
     verdict.state = State::kDeferred;
@@ -229,7 +228,8 @@ void take_in(Shard& shard, Connection& c) {
   if (c.dialog->finished()) return;
   if (c.channel.ended() || c.channel.fault() != IoError::kNone) {
     give_up(c, fault_of(c.channel));
-  } else if (shard.cutting()) {
+  } else if (shard.cutting() || (shard.draining() && !c.dialog->ready())) {
+    // Who has not been greeted yet carries no mail: a drain need not wait for it.
     give_up(c, Fault::kStopped);
   } else if (c.channel.deadline_passed()) {
     if (c.dialog->idle()) {
@@ -297,6 +297,12 @@ Task<> await_peer_end(Shard& shard, const Lane& lane, Connection& c) {
   }
 }
 
+std::string unusable_source(const Source& source, Family family) {
+  const std::optional<IpAddress> address = local_address(source, family);
+  return "source " + source.name + (address ? " (" + to_string(*address) + ")" : std::string()) +
+         ": no address of this host, or no port of it is left";
+}
+
 std::string failure_text(const Connection& c, const Verdict& failure) {
   std::string text = c.exchanger + " (" + to_string(c.channel.peer()) + ")";
   if (failure.command[0] != '\0') text += std::string(" after ") + failure.command;
@@ -328,7 +334,12 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
         to, local_address(source, target.address.family), shard.now() + policy.timeouts.connect);
     if (!dialled.ok()) {
       reason = c.exchanger + " (" + to_string(to) + "): " + std::string(name_of(dialled.error));
-      if (dialled.error == IoError::kNoDescriptors) break;  // that is no exchanger's fault
+      // What is wrong here is no exchanger's fault.
+      if (dialled.error == IoError::kNoDescriptors) break;
+      if (dialled.error == IoError::kAddressUnusable) {
+        reason = unusable_source(source, target.address.family);
+        break;
+      }
       lane.rest(target.address, shard.now(), shard.now() + kRest);
       continue;
     }
@@ -343,10 +354,11 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
     const Verdict* failure = c.dialog->session_failure();
     answered = reached && (failure == nullptr || c.answered > 0);
     if (failure != nullptr) reason = failure_text(c, *failure);
+    if (c.dialog->used_up_after() > 0) lane.on_used_up(c.dialog->used_up_after());
     if (!answered) lane.rest(target.address, shard.now(), shard.now() + kRest);
     if (reached) break;
   }
-  if (!answered && !shard.draining()) lane.on_unreachable(began, reason);
+  if (!answered && !shard.draining()) lane.on_unreachable(began, reason, c.greeted);
   for (InFlight& flight : c.in_flight) {
     if (flight.message) shard.return_buffer(std::move(flight.message));
   }

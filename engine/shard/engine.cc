@@ -106,8 +106,10 @@ std::string Engine::describe_limits() const {
          " connections, " + grouped(l.resolutions_per_shard) + " domains being resolved, " +
          grouped(l.cursors_per_shard) + " blocks queued, " + grouped(l.due_rows_per_shard) +
          " deferred rows, " + std::to_string(l.frame_bytes_per_shard / mib) +
-         " MiB of frames; sent twice after a crash at most: what is in flight and " +
-         grouped(l.uncommitted_verdicts_max) + " answers not yet synced";
+         " MiB of frames; sent twice after a crash at most: what is in flight (" +
+         std::to_string(l.in_flight_max) + " messages a connection) and " +
+         grouped(l.uncommitted_verdicts_max) +
+         " answers not yet synced; `sluice status` counts both as in_flight";
 }
 
 Status Engine::start() {
@@ -247,7 +249,7 @@ void Engine::wait() {
   }
 }
 
-Status Engine::ask(uint32_t shard, std::function<void()> query) {
+Status Engine::ask(uint32_t shard, std::function<void()> query, Duration patience) {
   auto done = std::make_shared<std::promise<void>>();
   std::future<void> answered = done->get_future();
   if (!peers_->post(shard, [done, query] {
@@ -256,10 +258,17 @@ Status Engine::ask(uint32_t shard, std::function<void()> query) {
       })) {
     return unavailable("shard " + std::to_string(shard) + " is not running or too busy");
   }
-  if (answered.wait_for(kQueryTimeout) != std::future_status::ready) {
+  if (answered.wait_for(patience) != std::future_status::ready) {
     return unavailable("shard " + std::to_string(shard) + " does not answer");
   }
   return {};
+}
+
+bool Engine::responsive(Duration patience) {
+  for (uint32_t number = 0; number < peers_->shard_count; ++number) {
+    if (!ask(number, [] {}, patience).ok()) return false;
+  }
+  return true;
 }
 
 Status Engine::ask_intake(std::function<void(Intake&, Intake::Reply)> start) {
@@ -305,6 +314,34 @@ StatusOr<std::vector<Shard::SiteStatus>> Engine::sites() {
     all.insert(all.end(), out->begin(), out->end());
   }
   return all;
+}
+
+StatusOr<std::vector<RowPlace>> Engine::in_flight(const std::string& job) {
+  std::vector<RowPlace> all;
+  for (uint32_t number = 0; number < peers_->shard_count; ++number) {
+    auto out = std::make_shared<std::vector<RowPlace>>();
+    RETURN_IF_ERROR(ask(
+        number, [this, number, job, out] { *out = peers_->shards[number]->in_flight_rows(job); }));
+    all.insert(all.end(), out->begin(), out->end());
+  }
+  return all;
+}
+
+StatusOr<Journal::Stats> Engine::journal_stats() {
+  Journal::Stats sum;
+  for (uint32_t number = 0; number < peers_->shard_count; ++number) {
+    auto out = std::make_shared<Journal::Stats>();
+    RETURN_IF_ERROR(
+        ask(number, [this, number, out] { *out = peers_->shards[number]->journal().stats(); }));
+    sum.commits += out->commits;
+    sum.records += out->records;
+    sum.bytes += out->bytes;
+    sum.files += out->files;
+    sum.dropped += out->dropped;
+    sum.uncommitted += out->uncommitted;
+    sum.longest_commit = std::max(sum.longest_commit, out->longest_commit);
+  }
+  return sum;
 }
 
 }  // namespace sluice

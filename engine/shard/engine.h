@@ -48,6 +48,8 @@ class Engine {
   void drain();
   // Until all shards have stopped.
   void wait();
+  // Every shard has taken a turn within `patience`: what the watchdog is told of.
+  bool responsive(Duration patience);
   bool halted() const { return peers_->halted.load(std::memory_order_relaxed); }
 
   // Puts other shaping rules, retry intervals in force; running connections end as they began.
@@ -55,6 +57,10 @@ class Engine {
 
   StatusOr<std::vector<JobStatus>> jobs();
   StatusOr<std::vector<Shard::SiteStatus>> sites();
+  // Rows of a job that are in flight or not yet synced, in no order.
+  StatusOr<std::vector<RowPlace>> in_flight(const std::string& job);
+  // Of all shards together; the longest commit of any.
+  StatusOr<Journal::Stats> journal_stats();
 
   // Ends when what is asked is durable.
   Status command(const std::string& job, JobEvent event);
@@ -68,7 +74,7 @@ class Engine {
   struct Thread;
   void run_shard(Thread& thread);
   // Runs `query` on a shard's thread and waits for it.
-  Status ask(uint32_t shard, std::function<void()> query);
+  Status ask(uint32_t shard, std::function<void()> query, Duration patience = kQueryTimeout);
   // Runs `start` on shard 0's thread and waits for the reply that it is given.
   Status ask_intake(std::function<void(Intake&, Intake::Reply)> start);
 

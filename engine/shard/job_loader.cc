@@ -153,7 +153,7 @@ Status check_job_file(Io& io, const std::string& directory, const std::string& n
   const StatusOr<FileStat> stat = io.stat(directory + "/" + name);
   if (!stat.ok()) {
     if (stat.status().code() != absl::StatusCode::kNotFound) return annotate(stat.status(), words);
-    return invalid(words + ": no such file in the job's directory" +
+    return missing(words + ": no such file in the job's directory" +
                    what_there_is(io, directory, name));
   }
   if (stat->is_symlink) {

@@ -21,6 +21,9 @@ constexpr uint64_t kRowsReady = 128;
 constexpr size_t kSpareBlocksMax = 2;
 constexpr uint32_t kSenderRefusals = 20;
 constexpr Duration kSenderPause = std::chrono::minutes(15);
+// The same for refusals that are said to pass (4xx to MAIL).
+constexpr Duration kThrottlePause = std::chrono::minutes(1);
+constexpr Duration kLearntFor = std::chrono::hours(1);
 // When no descriptor was left to read with, or too many reads were on their way.
 constexpr Duration kReadAgain = std::chrono::milliseconds(100);
 
@@ -195,13 +198,30 @@ void Lane::on_greeted(Connection& connection) {
   connection.greeted = true;
   --dialling_;
   back_off_.succeeded();
-  ramp_.succeeded(site_.policy.connection_limit);
+  ramp_.greeted(open_ - dialling_, site_.policy.connection_limit, shard_.now());
   nudge();
 }
 
-void Lane::on_unreachable(Instant began, std::string_view reason) {
+void Lane::on_used_up(uint32_t accepted) {
+  if (accepted == last_used_up_) {
+    learnt_deliveries_ = accepted;
+    learnt_until_ = shard_.now() + kLearntFor;
+  }
+  last_used_up_ = accepted;
+}
+
+uint32_t Lane::deliveries_max() const {
+  const uint32_t allowed = site_.policy.max_deliveries_per_connection;
+  if (learnt_deliveries_ == 0 || shard_.now() >= learnt_until_) return allowed;
+  return allowed == 0 ? learnt_deliveries_ : std::min(allowed, learnt_deliveries_);
+}
+
+void Lane::on_unreachable(Instant began, std::string_view reason, bool greeted) {
   last_failure_ = reason;
-  ramp_.failed();
+  const uint32_t others = open_ - dialling_ - (greeted ? 1 : 0);
+  ramp_.failed(began, others, shard_.now(), shard_.io().random());
+  // A site that serves others is not down: it has a limit.
+  if (others > 0) return;
   const bool was_delayed =
       back_off_.delayed(site_.policy.consecutive_connection_failures_before_delay);
   back_off_.failed(began, shard_.now(), site_.policy.consecutive_connection_failures_before_delay,
@@ -226,20 +246,22 @@ void Lane::on_connection_end(bool was_greeted) {
 bool Lane::on_answer(const Verdict& verdict) {
   if (verdict.state == State::kDelivered) {
     sender_refusals_ = 0;
-    ramp_.succeeded(site_.policy.connection_limit);
+    ramp_.accepted(site_.policy.connection_limit);
     return false;
   }
-  if (verdict.scope != Scope::kSource || verdict.state != State::kBounced) {
+  if (verdict.scope != Scope::kSource) {
     // Who refuses a recipient for its own sake does not refuse the sender.
     if (verdict.state == State::kBounced) sender_refusals_ = 0;
     return false;
   }
   if (++sender_refusals_ < kSenderRefusals) return false;
   if (resume_at_ <= shard_.now()) {
+    const bool for_good = verdict.state == State::kBounced;
     log(LogLevel::kError, "site " + site_.name + " refuses mail from source " +
-                              shard_.config().sources[source_].name + ", pausing for 15 minutes: " +
+                              shard_.config().sources[source_].name + ", pausing for " +
+                              (for_good ? "15 minutes: " : "a minute: ") +
                               std::to_string(verdict.reply.code) + " " + verdict.reply.text);
-    resume_at_ = shard_.now() + kSenderPause;
+    resume_at_ = shard_.now() + (for_good ? kSenderPause : kThrottlePause);
   }
   return true;
 }
@@ -460,7 +482,7 @@ void Lane::dial_more() {
   demand.open = open_;
   demand.idle = static_cast<uint32_t>(idle_.size());
   demand.dialling = dialling_;
-  demand.ramp_limit = ramp_.limit(demand.connection_limit);
+  demand.ramp_limit = ramp_.limit(demand.connection_limit, now);
   demand.in_flight_max = site_.policy.max_in_flight;
   uint32_t wanted = connections_wanted(demand);
   if (wanted > 0 && site_.route->expires <= now) shard_.refresh_route(site_);
@@ -523,6 +545,7 @@ Instant Lane::next_wake() const {
   for (const LimitedJob& limited : limited_) consider(limited.until);
   consider(resume_at_);
   consider(back_off_.not_before());
+  consider(ramp_.probe_at());
   if (queue_.due_count() > 0) consider(queue_.next_wake(shard_.peers().clock, now));
   return wake;
 }

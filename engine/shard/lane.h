@@ -108,7 +108,13 @@ class Lane {
   void remove_idle(Connection& connection);
   // A connection was greeted, or failed before that, or is gone.
   void on_greeted(Connection& connection);
-  void on_unreachable(Instant began, std::string_view reason);
+  // `greeted`: it had been greeted and is still counted.
+  void on_unreachable(Instant began, std::string_view reason, bool greeted);
+  // The receiver had enough of a connection after `accepted` messages.
+  void on_used_up(uint32_t accepted);
+  // Messages of one connection: the policy's limit, and what the receiver was seen to take; 0: no
+  // limit is known.
+  uint32_t deliveries_max() const;
   void on_connection_end(bool was_greeted);
   // An address did not answer: others first until then.
   void rest(const IpAddress& address, Instant now, Instant until) {
@@ -176,6 +182,10 @@ class Lane {
   std::optional<Gcra> connection_rate_;
   BackOff back_off_;
   Ramp ramp_;
+  // What used_up connections had taken: the last, and, once two agreed, for an hour the limit.
+  uint32_t last_used_up_ = 0;
+  uint32_t learnt_deliveries_ = 0;
+  Instant learnt_until_{};
   Instant permit_at_{};           // no message before: the rate said so
   Instant dial_permit_at_{};      // no connection before
   Instant read_again_at_{};       // no descriptor was left

@@ -37,7 +37,7 @@ void Recorder::record(const Judged& judged, Verdict verdict, Attempt attempt) {
   shard_.journal().append(row, verdict, attempt);
   // After a failure the journal drops what it is given: nothing is believed any more.
   if (shard_.journal().stats().uncommitted == before) return;
-  pending_.push_back({judged.segment, judged.lane, from});
+  pending_.push_back({judged.segment, judged.lane, from, job.index, {row.segment, row.row}});
   if (full()) was_full_ = true;
 }
 
@@ -70,6 +70,12 @@ void Recorder::give_back(const Judged& judged) {
                        job.index, job.spec.send.priority);
 }
 
+void Recorder::append_unsynced(JobIndex job, std::vector<RowPlace>& out) const {
+  for (const Pending& pending : pending_) {
+    if (pending.job == job && pending.from == State::kInFlight) out.push_back(pending.row);
+  }
+}
+
 void Recorder::on_stalled(const Status& status) {
   log(LogLevel::kError, message_of(status));
   stalled_ = was_full_ = true;
@@ -87,6 +93,7 @@ void Recorder::on_committed(std::span<const CommittedVerdict> verdicts) {
     pending_.pop_front();
     Job& job = *pending.segment->segment->job;
     job.progress.move(shard_.number(), pending.from, verdict.state);
+    if (verdict.attempted) job.progress.count_attempt(shard_.number());
     if (verdict.maybe_delivered) job.progress.count_maybe_delivered(shard_.number());
     if (verdict.state == State::kDelivered) {
       job.progress.count_bytes(shard_.number(), static_cast<int64_t>(verdict.size));

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <span>
+#include <vector>
 
 #include "engine/model/outcome.h"
 #include "engine/record/journal.h"
@@ -47,6 +48,9 @@ class Recorder final : public JournalListener {
   // number, times and next_at are filled in here.
   void record(const Judged& judged, Verdict verdict, Attempt attempt);
 
+  // Rows of a job that are answered and not yet believed.
+  void append_unsynced(JobIndex job, std::vector<RowPlace>& out) const;
+
   void on_committed(std::span<const CommittedVerdict> verdicts) override;
   void on_job_event_committed(JobIndex job, JobEvent event) override;
   void on_stalled(const Status& status) override;
@@ -57,6 +61,8 @@ class Recorder final : public JournalListener {
     OpenSegment* segment;
     Lane* lane;
     State from;
+    JobIndex job;
+    RowPlace row;
   };
   void give_back(const Judged& judged);
   bool decide_retry(const Judged& judged, Verdict& verdict, Attempt& attempt);

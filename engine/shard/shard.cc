@@ -457,6 +457,21 @@ void Shard::before_wait() {
 
 void Shard::after_wait() { resolver_.after_block(); }
 
+std::vector<RowPlace> Shard::in_flight_rows(std::string_view job_id) {
+  std::vector<RowPlace> rows;
+  const auto job = std::find_if(jobs_.begin(), jobs_.end(),
+                                [&](const JobPtr& j) { return j != nullptr && j->id == job_id; });
+  if (job == jobs_.end()) return rows;
+  connections_.for_each([&](const Connection& connection) {
+    for (const InFlight& flight : connection.in_flight) {
+      if (!flight.taken || flight.segment->segment->job != *job) continue;
+      rows.push_back({flight.segment->segment->number(), flight.number});
+    }
+  });
+  recorder_.append_unsynced((*job)->index, rows);
+  return rows;
+}
+
 std::vector<Shard::SiteStatus> Shard::site_status() const {
   std::vector<SiteStatus> out;
   for (const SiteEntry* entry : site_list_) {

@@ -141,6 +141,9 @@ class Shard final : public WaitObserver {
     std::string last_failure;
   };
   std::vector<SiteStatus> site_status() const;
+  // Rows of a job that are in flight, or answered and not yet synced: those that would be sent
+  // again if the process were killed now.
+  std::vector<RowPlace> in_flight_rows(std::string_view job_id);
 
  private:
   struct SiteEntry {

@@ -100,7 +100,8 @@ class BadInput(unittest.TestCase):
                     # All that was dropped is there, to be mended and dropped again.
                     for file in jobs[name].iterdir():
                         self.assertEqual((path.parent / file.name).read_bytes(), file.read_bytes())
-                    done = box.submit(jobs[name], check=78 if "not built" in says else 65)
+                    done = box.submit(jobs[name], check=78 if "not built" in says else
+                                      66 if "no such file" in says else 65)
                     self.assertRegex(done.stderr.decode(), says)
                     self.assertEqual(done.stdout, b"")
             self.assertEqual(box.wait_done("good")["delivered"], 1)

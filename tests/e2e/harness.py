@@ -17,6 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 SLUICE = os.environ["SLUICE_BINARY"]
 DEADLINE = 60.0
@@ -88,13 +89,17 @@ class Sandbox(contextlib.AbstractContextManager):
         self.config_file = self.directory / "sluice.toml"
         self.smtp_port = free_port()
         self.dns_port = free_port()
+        self.http_port = free_port()
         self.sink = None
         self.sender = None
         self.started = []
+        self.cleanup = []  # called at the end, in this order
 
     def __exit__(self, *_):
         for process in self.started:
             process.kill()
+        for action in self.cleanup:
+            action()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # --- receiver and sender
@@ -142,6 +147,12 @@ socket = "{self.directory}/sluice.sock"
         self.sender = Process([SLUICE, "run", "--config", str(self.config_file)], preexec)
         self.started.append(self.sender)
         self.sender.wait_for_line(" ready:")
+
+    def http(self, path):
+        """A page of [admin] listen, which the test put at http_port."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}",
+                                    timeout=DEADLINE) as page:
+            return page.read().decode()
 
     # --- jobs
 

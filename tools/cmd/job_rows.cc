@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "engine/base/strings.h"
+#include "engine/control/admin_client.h"
+#include "engine/control/documents.h"
 #include "engine/spool/csv_reader.h"
 #include "engine/spool/segment_reader.h"
 #include "tools/cmd/spool_jobs.h"
@@ -197,10 +199,20 @@ class Visitor {
 
 }  // namespace
 
-StatusOr<Outcomes> read_outcomes(const SpoolPaths& spool, const std::string& job) {
+StatusOr<Outcomes> read_outcomes(const SpoolPaths& spool, const std::string& job,
+                                 const std::string& socket) {
+  // Asked before the journal is read: what ends in between has its final state there.
+  std::vector<RowPlace> in_flight;
+  if (!socket.empty()) {
+    const StatusOr<std::string> document = admin_get(socket, "/api/v1/jobs/" + job + "/in_flight");
+    if (document.ok()) {
+      ASSIGN_OR_RETURN(in_flight, parse_in_flight_document(*document));
+    }
+  }
   Outcomes outcomes(job);
   RETURN_IF_ERROR(
       read_journal(spool, [&outcomes](const JournalEntry& entry) { return outcomes.add(entry); }));
+  for (const RowPlace& row : in_flight) outcomes.mark_in_flight(row);
   return outcomes;
 }
 

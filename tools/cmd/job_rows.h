@@ -4,7 +4,6 @@
 // between them. Suppressed and duplicate rows are only counted: their addresses are not kept.
 // Memory: the outcomes of the whole job (Outcomes) and one segment. Thread: any, one at a time.
 // Errors: DataLoss with the file that is damaged.
-// BUGS: a row in flight is waiting, or deferred, here.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +28,10 @@ struct ReportRow {
   Outcome outcome;
 };
 
-// The outcomes that the journal has of a job.
-StatusOr<Outcomes> read_outcomes(const SpoolPaths& spool, const std::string& job);
+// The outcomes that the journal has of a job, and what the sender on `socket` has in flight of it;
+// nothing is in flight where no sender answers, or `socket` is empty.
+StatusOr<Outcomes> read_outcomes(const SpoolPaths& spool, const std::string& job,
+                                 const std::string& socket = {});
 
 // Calls `visit` for every row that segments or rejected.csv hold. `counts` (may be null) gets the
 // ten states, suppressed and duplicate ones included, and the attempts.

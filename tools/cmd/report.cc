@@ -106,7 +106,8 @@ Status report(const ReportOptions& options, const ReportSummary::Only& only) {
     return invalid("job " + job.id + " was refused; nothing of it was sent" +
                    (why.ok() ? ":\n" + *why : std::string()));
   }
-  ASSIGN_OR_RETURN(const Outcomes outcomes, read_outcomes(spool, job.id));
+  ASSIGN_OR_RETURN(const Outcomes outcomes,
+                   read_outcomes(spool, job.id, job.place == Place::kActive ? places.socket : ""));
   if (outcomes.texts_left_out() > 0) {
     std::fprintf(stderr, "sluice: %s replies are left out: they would not fit into memory\n",
                  grouped(outcomes.texts_left_out()).c_str());
@@ -136,7 +137,7 @@ void add_report(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<ReportOptions>();
   CLI::App* command = app.add_subcommand("report", "Show what became of every recipient of a job");
   command->add_option("job", options->job, "A job's id, or a name: its newest job")->required();
-  options->places.add_to(*command, /*with_socket=*/false);
+  options->places.add_to(*command, /*with_socket=*/true);
   command
       ->add_option("--format", options->format,
                    "summary (default), csv or jsonl: a line a recipient")
@@ -149,7 +150,7 @@ void add_report(CLI::App& app, int& exit_code) {
       ->delimiter(',');
   command->add_flag("--json", options->json, "Print the summary as JSON");
   command->footer(
-      "Works with and without a running sluice; a recipient in flight is shown as waiting.\n"
+      "Works with and without a running sluice; without one nothing is in flight.\n"
       "Example: sluice report july-news --format csv --only bounced > bounced.csv");
   command->callback([options, &exit_code] { exit_code = run_report(*options); });
 }

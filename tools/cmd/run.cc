@@ -136,6 +136,9 @@ void reload(Engine& engine, const std::string& path, const std::string& fixed) {
   log(LogLevel::kInfo, "reloaded " + path);
 }
 
+// A shard that takes longer for a turn is worth no ping of the watchdog.
+constexpr Duration kShardPatience = std::chrono::seconds(1);
+
 // Waits for the signals that end the program; a second one ends it at once.
 void serve(Engine& engine, Notifier& notifier, const sigset_t& signals, const std::string& path,
            const std::string& fixed) {
@@ -143,7 +146,7 @@ void serve(Engine& engine, Notifier& notifier, const sigset_t& signals, const st
     timespec second{1, 0};
     siginfo_t info{};
     const int signal = sigtimedwait(&signals, &info, &second);
-    notifier.watchdog();
+    if (engine.responsive(kShardPatience)) notifier.watchdog();
     if (engine.halted()) {
       log(LogLevel::kError, "sending has stopped and cannot go on; ending");
       return;
@@ -212,7 +215,6 @@ int run(const std::string& config_path) {
   serve(engine, notifier, signals, config_path, fixed);
 
   notifier.stopping();
-  const bool halted = engine.halted();
   watch_for_second_signal(signals);
   log(LogLevel::kInfo, "stopping: what is in flight may end");
   admin.stop();  // its queries need running shards
@@ -221,7 +223,7 @@ int run(const std::string& config_path) {
   log(LogLevel::kInfo, "stopped");
   set_log_sink(nullptr, LogLevel::kWarning);
   spdlog::shutdown();
-  return halted ? kInputOutput : kDone;
+  return engine.halted() ? kInputOutput : kDone;
 }
 
 }  // namespace

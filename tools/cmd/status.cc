@@ -13,6 +13,7 @@
 #include "tools/cmd/command.h"
 #include "tools/cmd/common.h"
 #include "tools/cmd/spool_jobs.h"
+#include "tools/cmd/status_by.h"
 
 namespace sluice::tools {
 namespace {
@@ -116,6 +117,9 @@ StatusOr<std::vector<JobStatus>> from_spool(const SpoolPaths& spool, const std::
 Status show_status(const StatusOptions& options) {
   ASSIGN_OR_RETURN(const Places places, find_places(options.places));
   if (options.by == "site") return show_sites(places, options);
+  if (!options.by.empty()) {
+    return show_status_by(places, {options.by, options.job, options.json});
+  }
   const bool one = !options.job.empty();
   const StatusOr<std::string> document = admin_get(places.socket, "/api/v1/jobs");
   if (document.ok()) {
@@ -139,13 +143,6 @@ Status show_status(const StatusOptions& options) {
 }
 
 int run_status(const StatusOptions& options) {
-  if (options.by == "domain" || options.by == "source") {
-    return report_error(not_built("--by " + options.by + " is not built yet; there is --by site"));
-  }
-  if (!options.by.empty() && options.by != "site") {
-    report_error(invalid("--by " + escaped(options.by) + ": there is --by site"));
-    return kUsage;
-  }
   const Status status = show_status(options);
   return status.ok() ? kDone : report_error(status);
 }
@@ -157,7 +154,10 @@ void add_status(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("status", "Show jobs and their counts");
   command->add_option("job", options->job, "A job's id, or a name: its newest job");
   options->places.add_to(*command, /*with_socket=*/true);
-  command->add_option("--by", options->by, "site: what waits where, and why");
+  command
+      ->add_option("--by", options->by,
+                   "site: what waits where, and why; domain, source: recipients by state")
+      ->check(CLI::IsMember({"domain", "site", "source"}));
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "Without a running sluice it shows what the spool's files tell.\n"

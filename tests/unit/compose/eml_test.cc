@@ -166,6 +166,9 @@ TEST_F(EmlTest, FieldsWhereNoneCanBeAreRefusedByName) {
        "without an empty line behind its headers"},
       {with("utf-8", "iso-8859-1"), "charset iso-8859-1"},
       {"Subject: s\nContent-Transfer-Encoding: base64\n\n{{x}}\n", "a base64 part"},
+      {"Subject: s\nContent-Type: text/plain; name=\xC3\xA9\n\n{{x}}\n",
+       "m.eml:2:1: header Content-Type has 8-bit characters"},
+      {with("text/html", "text/html; name=\xC3\xA9"), "header Content-Type has 8-bit characters"},
       {"Subject: s\nContent-Type: message/rfc822\n\n{{x}}\n", "an attached message"},
       {"Subject{{x}}: s\n\nb\n", "where a header's name should"},
       {"Subject: s\n{{x}}X: y\n\nb\n", "where a header's name should"},
@@ -197,6 +200,7 @@ TEST_F(EmlTest, MessagesThatAreNoneAreRefused) {
       {"A: b\n\n" + std::string(999, 'x') + "\n", "m.eml:3:999: a line of more than 998"},
       {"Subject: s\nContent-Type: text/plain; name=\xC3\xA9\n\nb\n", "8-bit characters"},
       {"Subject: \xFF\n\nb\n", "not UTF-8"},
+      {"Subject: s\n\t \n t\n\nb\n", "m.eml:2:1: a line of blanks inside header Subject"},
       {"X-Extra: b\n\nb\n", "also stands in [headers]"},
   };
   spec.headers = {{"X-Extra", "1"}};

@@ -23,6 +23,19 @@ class FakeView final : public EngineView {
     if (!trouble_.ok()) return trouble_;
     return sites_;
   }
+  StatusOr<std::vector<RowPlace>> in_flight(const std::string& job) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!trouble_.ok()) return trouble_;
+    if (job != "busy") return std::vector<RowPlace>();
+    return std::vector<RowPlace>{{0, 5}, {3, 7}};
+  }
+  StatusOr<Journal::Stats> journal_stats() override {
+    Journal::Stats stats;
+    stats.commits = 12;
+    stats.records = 3'400;
+    stats.bytes = 95'200;
+    return stats;
+  }
   Status command(const std::string& job, JobEvent event) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (job == "none") return missing("no such job");

@@ -16,6 +16,7 @@ JournalEntry entry(SegmentRow row, State state, uint32_t attempts, Duration at =
   e.row = row;
   e.state = state;
   e.attempts = attempts;
+  e.session = 7;
   e.at = kStart + at;
   e.first_at = kStart;
   e.next_at = kStart + at + 20min;
@@ -66,7 +67,7 @@ TEST(Recovery, HoldsInEveryOrder) {
     EXPECT_EQ(count(*job, State::kBounced), 1);
     EXPECT_EQ(count(*job, State::kExpired), 1);
     EXPECT_EQ(count(*job, State::kDeferred), 1);
-    EXPECT_EQ(job->attempts, 5);
+    EXPECT_EQ(job->attempts, 6);
     EXPECT_EQ(job->bytes, 100);
   } while (std::next_permutation(order.begin(), order.end()));
 }

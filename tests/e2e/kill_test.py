@@ -1,0 +1,64 @@
+"""kill -9, twenty times in one run of the quickstart's job: nobody is lost, few are repeated.
+
+Prints the number of recipients that got their mail twice beside the window that the sender shows:
+in_flight of `sluice status` is what is in flight, or answered and not yet synced.
+"""
+import json
+import os
+import random
+import signal
+import unittest
+
+from harness import Sandbox
+
+KILLS = 20
+
+
+class Kill(unittest.TestCase):
+    ROWS = int(os.environ.get("SLUICE_KILL_ROWS", "100000"))
+
+    def job(self, box):
+        return box.write_job(rows=[f"user{i}@d{i % 1000}.test.example,Name {i}"
+                                   for i in range(self.ROWS)])
+
+    def status(self, box):
+        return json.loads(box.run("status", "news", "--json", "--config", box.config_file,
+                                  check=0).stdout)
+
+    def test_twenty_kills(self):
+        dice = random.Random(20261122)
+        with Sandbox() as box:
+            box.start_sink("--rtt", "3ms", "--recipient-rule", "refuse:0.005", exchangers=20)
+            box.configure(engine="max_connections = 400")
+            box.start_sender()
+            box.submit(self.job(box))
+            box.sender.wait_for_line("taken")
+            windows = []
+            # Spread over the whole job.
+            step = self.ROWS // (KILLS + 2)
+            for kill in range(1, KILLS + 1):
+                goal = kill * step - dice.randrange(step // 2)
+                status = box.wait_for(lambda: (lambda s: s["delivered"] >= goal and s)(
+                    self.status(box)), "some verdicts")
+                windows.append(status["in_flight"])
+                os.kill(box.sender.popen.pid, signal.SIGKILL)
+                box.sender.kill()
+                self.assertFalse(list((box.spool / "done").iterdir()), "killed in the middle")
+                box.start_sender()
+            summary = box.wait_done("news")
+            self.assertEqual(summary["total"], self.ROWS)
+            self.assertEqual(summary["delivered"] + summary["bounced"], self.ROWS)
+            self.assertEqual(box.sender.stop(), 0)
+            identities = box.stop_sink()["identities"]
+            self.assertEqual(identities["distinct"], summary["delivered"], "nobody is lost")
+            twice = identities["distinct"] - identities["once"]
+            print(f"\n{KILLS} kills, {self.ROWS} recipients: {twice} got it more than once "
+                  f"({identities['more']} more than twice); in flight or not synced just before "
+                  f"the kills: {sum(windows)} in all, {max(windows)} at most")
+            # What was asked a moment before the kill is not what was there at the kill.
+            self.assertLessEqual(twice, 2 * KILLS * max(windows))
+            self.assertLessEqual(max(windows), 400 * 2 + 65536)
+
+
+if __name__ == "__main__":
+    unittest.main()
