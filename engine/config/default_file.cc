@@ -162,8 +162,9 @@ void write_rest(Writer& writer, const Configuration& c) {
   writer.text("rotate", size_to_string(c.record.rotate_bytes),
               "A file of the record is closed at this size.");
   writer.duration("keep", c.record.keep, "Files of the record are removed after this time.");
-  writer.duration("commit_interval", c.record.commit_interval,
-                  "Verdicts wait at most this long for the disk, to share its work.");
+  writer.duration(
+      "commit_interval", c.record.commit_interval,
+      "Verdicts wait so long for others to share the disk's work; under load four times.");
 
   writer.section("[admin]");
   writer.text("socket", c.admin.socket, "Commands come in here: who may open it may command.");

@@ -11,6 +11,9 @@ namespace sluice {
 namespace {
 
 constexpr size_t kSpareBatches = 2;
+constexpr uint32_t kBusyRecords = 64;
+constexpr uint32_t kEnoughRecords = 512;
+constexpr int kBusyIntervals = 4;
 constexpr Duration kLookForRoom = std::chrono::seconds(1);
 constexpr uint32_t kDirectoryMode = 0750;
 
@@ -77,14 +80,18 @@ void Journal::append_job_event(JobIndex job, JobEvent event, WallTime at) {
 
 void Journal::count_append() {
   ++stats_.uncommitted;
-  if (gathering_->records() == 1) {
-    gathering_->began = loop_.now();
-    wake_.notify();
-  }
+  if (gathering_->records() == 1) gathering_->began = loop_.now();
+  if (gathering_->records() == 1 || gathering_->records() == kEnoughRecords) wake_.notify();
   if (gathering_->octets.size() >= kFrameHeaderBytes + kFrameBytesTarget) {
     seal();
     wake_.notify();
   }
+}
+
+// When what is gathered is to be committed.
+Instant Journal::due() const {
+  const bool wait_for_more = busy_ && gathering_->records() < kEnoughRecords;
+  return gathering_->began + commit_interval_ * (wait_for_more ? kBusyIntervals : 1);
 }
 
 // What is gathered becomes a frame of the newest file; the next batch begins another file when this
@@ -183,11 +190,10 @@ Task<> Journal::close() {
 Task<> Journal::write_batches() {
   while (!failed_) {
     if (sealed_.empty() && gathering_->records() > 0) {
-      const Instant due = gathering_->began + commit_interval_;
-      if (closing_ || loop_.now() >= due) {
+      if (closing_ || loop_.now() >= due()) {
         seal();
       } else {
-        deadline_.arm(loop_.timers(), due);
+        deadline_.arm(loop_.timers(), due());
       }
     }
     if (sealed_.empty()) {
@@ -198,6 +204,7 @@ Task<> Journal::write_batches() {
     deadline_.disarm();
     std::unique_ptr<Batch> batch = std::move(sealed_.front());
     sealed_.pop_front();
+    busy_ = batch->records() >= kBusyRecords;
     const bool committed = co_await commit(batch.get());
     if (committed) {
       sealed_octets_ -= batch->octets.size();

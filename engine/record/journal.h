@@ -3,7 +3,9 @@
 // append() encodes a verdict into memory; the writer coroutine run() puts what was gathered into
 // one frame, writes it, syncs it, and only then tells the listener: now it is believed. A commit
 // starts commit_interval after its first append, or as soon as 256 KiB are gathered, or at close();
-// while it is on its way to the disk the next one gathers. An idle journal writes nothing.
+// while it is on its way to the disk the next one gathers. Under load, when the commit before had
+// 64 records, it waits for 512 of them, up to four intervals: a sync costs as much for one as for
+// many. An idle journal writes nothing.
 //
 // Files: directory/SSS-NNNNNNNN.jnl (format.h, FORMAT.md). open() begins a new one, never touching
 //   those present; at file_bytes_max the next is begun: created, header synced, directory synced,
@@ -150,6 +152,7 @@ class Journal {
 
   bool takes_appends();
   void count_append();
+  Instant due() const;
   void seal();
   std::unique_ptr<Batch> fresh_batch();
   void recycle(std::unique_ptr<Batch> batch);
@@ -205,6 +208,7 @@ class Journal {
   bool running_ = false;
   bool ran_ = false;
   bool closing_ = false;
+  bool busy_ = false;  // the last batch was large
   bool failed_ = false;
   bool stalled_ = false;  // waits for room on the disk; status_ says so
   Stats stats_;

@@ -177,6 +177,25 @@ TEST_F(JournalTest, NothingIsBelievedBeforeTheSyncEnds) {
   EXPECT_GE(journal_->stats().longest_commit, 200ms);
 }
 
+TEST_F(JournalTest, UnderLoadACommitWaitsForMore) {
+  start();
+  for (uint32_t i = 0; i < 100; ++i) append(i);
+  pass(6ms);
+  ASSERT_EQ(listener_.committed.size(), 100u);
+  append(100);
+  pass(6ms);
+  EXPECT_EQ(listener_.committed.size(), 100u) << "the commit before was large";
+  for (uint32_t i = 101; i < 700; ++i) append(i);
+  turns(5);
+  EXPECT_EQ(listener_.committed.size(), 700u) << "enough";
+  append(700);
+  pass(21ms);
+  EXPECT_EQ(listener_.committed.size(), 701u) << "four intervals are the most";
+  append(701);
+  pass(6ms);
+  EXPECT_EQ(listener_.committed.size(), 702u) << "the load is over";
+}
+
 TEST_F(JournalTest, WhileACommitIsOnItsWayTheNextGathers) {
   start();
   io_.disk_delay = 100ms;

@@ -1,0 +1,97 @@
+"""Limits of real receivers are met by backing off: all mail arrives, and few knocks are in vain."""
+import json
+import re
+import unittest
+
+from peers import Scene, setUpModule  # pylint: disable=unused-import
+from receivers import Exim, OpenSmtpd, Postfix
+
+CONNECTIONS = 20  # that a site may have open
+
+
+class ConcurrencyPostfix(Postfix):
+    extra = "smtpd_client_event_limit_exceptions =\nsmtpd_client_connection_count_limit = 2\n"
+
+
+class RatePostfix(Postfix):
+    extra = ("smtpd_client_event_limit_exceptions =\nsmtpd_client_connection_rate_limit = 4\n"
+             "anvil_rate_time_unit = 2s\n")
+
+
+class ConcurrencyExim(Exim):
+    extra = "smtp_accept_max_per_host = 2\n"
+
+
+class ShortExim(Exim):
+    extra = "smtp_accept_max_per_connection = 20\n"
+
+
+class Limits(unittest.TestCase):
+    def send(self, receiver, messages, rules=""):
+        """Sends that many messages; returns the server's log and the events."""
+        with Scene(receiver) as scene:
+            [server] = scene.receivers
+            (scene.directory / "shaping.toml").write_text(
+                f'["default"]\n{rules or "connection_limit = " + str(CONNECTIONS)}\n')
+            scene.configure(extra=f'[shaping]\nfiles = ["{scene.directory}/shaping.toml"]\n')
+            scene.start_sender()
+            recipients = [f"user-{i}@{receiver.domain(i)}" for i in range(messages)]
+            scene.submit(scene.write_job(rows=[f"{r},Name" for r in recipients]), "--wait")
+            self.assertEqual({row["state"] for row in scene.report("news")}, {"delivered"})
+            self.assertEqual(sorted(mail.recipient() for mail in server.stored(messages)),
+                             sorted(recipients), "each recipient exactly once")
+            self.assertEqual(scene.sender.stop(), 0, scene.sender.text())
+            done = scene.run("log", "--config", scene.config_file, check=0)
+            events = [json.loads(line) for line in done.stdout.decode().splitlines()]
+            return server.log(), events
+
+    def check_refused(self, log, events, refusal, most):
+        refused = len(re.findall(refusal, log))
+        self.assertGreater(refused, 0, "the limit was never met")
+        # A limit of the whole site is no row's fault: none is put off for it.
+        self.assertEqual({e["type"] for e in events}, {"Delivery"})
+        self.assertLessEqual(refused, most)
+
+    def check_concurrency(self, receiver, messages, refusal):
+        log, events = self.send(receiver, messages)
+        pauses = len({line[:19] for line in log.splitlines() if refusal in line})
+        # At first as many as may be open, then one or two after each pause.
+        self.check_refused(log, events, refusal, CONNECTIONS + 2 * pauses)
+
+    def test_postfix_concurrent_connections(self):
+        self.check_concurrency(ConcurrencyPostfix, 2000, "Connection concurrency limit exceeded")
+
+    def test_exim_concurrent_connections(self):
+        self.check_concurrency(ConcurrencyExim, 1000,
+                               "refused: too many connections from that IP")
+
+    def test_postfix_connection_rate(self):
+        # 20 connections are needed and 4 in two seconds allowed: ten seconds at least.
+        log, events = self.send(RatePostfix, 400, "max_deliveries_per_connection = 20")
+        accepted = len({e["session_id"] for e in events if e["type"] == "Delivery"})
+        # At first as many as may be open, then each that is accepted gives leave to try once more.
+        self.check_refused(log, events, "Connection rate limit exceeded", CONNECTIONS + accepted)
+
+    def check_messages_a_connection(self, events, code, words):
+        """One refused MAIL ends a session: it is not asked again and again."""
+        refused = [e for e in events if e["type"] == "TransientFailure"]
+        sessions = [e["session_id"] for e in refused]
+        self.assertTrue(sessions, "the limit was never met")
+        for event in refused:
+            self.assertEqual((event["response"]["code"], event["response"]["command"]),
+                             (code, "MAIL"))
+            self.assertIn(words, event["response"]["content"])
+        self.assertEqual(len(sessions), len(set(sessions)), "asked again after a refusal")
+
+    def test_exim_messages_a_connection(self):
+        _, events = self.send(ShortExim, 1000)
+        self.check_messages_a_connection(events, 421, "too many messages in this connection")
+
+    def test_opensmtpd_messages_a_connection(self):
+        # A hundred, as OpenSMTPD comes.
+        _, events = self.send(OpenSmtpd, 150, "connection_limit = 1")
+        self.check_messages_a_connection(events, 452, "Too many messages sent")
+
+
+if __name__ == "__main__":
+    unittest.main()
