@@ -56,7 +56,8 @@ REFUSED = {
                      r"job\.toml.*reply_to.*(line break|control)"),
     "subject-break": (dict(toml=JOB.format(name="subject-break", extra="",
                                            message='text = "body.txt"')
-                           .replace("For {{name}}", "One\\nTwo")), r"subject.*(line break|control)"),
+                           .replace("For {{name}}", "One\\nTwo")),
+                      r"subject.*(line break|control)"),
     "header-key": (dict(toml=JOB.format(name="header-key", extra="", message='text = "body.txt"')
                         + '[headers]\n"X-A\\r\\nBcc" = "b"\n'), r"job\.toml:\d+:.*header field"),
     "header-value": (dict(toml=JOB.format(name="header-value", extra="",
@@ -88,7 +89,8 @@ class BadInput(unittest.TestCase):
         with Sandbox() as box:
             box.start_sink()
             box.start_sender()
-            jobs = {name: job_of(box, name, **arguments) for name, (arguments, _) in REFUSED.items()}
+            jobs = {name: job_of(box, name, **arguments)
+                    for name, (arguments, _) in REFUSED.items()}
             for job in jobs.values():
                 box.drop(job)
             good = job_of(box, "good")

@@ -135,7 +135,7 @@ class Hostile(unittest.TestCase):
             box.submit(box.write_job(rows=rows))
 
             def settled():
-                out = box.report("news") if list((box.spool / "active").iterdir()) else []
+                out = box.report("news") if list((box.spool / "active").glob("[!.]*")) else []
                 found = collections.defaultdict(collections.Counter)
                 for row in out:
                     found[row["recipient"].split("@")[1]][row["state"]] += 1

@@ -103,6 +103,10 @@ Status show_log(const LogOptions& options) {
     const Status looked = reader.look();
     // Before the first start nothing is there: that may come.
     const bool may_come = options.follow && looked.code() == absl::StatusCode::kNotFound;
+    if (looked.code() == absl::StatusCode::kNotFound && !options.follow) {
+      std::fprintf(stderr, "sluice: %s yet\n", message_of(looked).c_str());
+      return {};
+    }
     if (!looked.ok() && !may_come) return looked;
     RETURN_IF_ERROR(print_events(options, reader));
     if (!options.follow || interrupted) return {};

@@ -28,6 +28,8 @@ std::string reason() { return std::strerror(errno); }
 
 const std::string& directory_of(const SpoolPaths& spool, Place place) {
   switch (place) {
+    case Place::kIncoming:
+      return spool.incoming;
     case Place::kActive:
       return spool.active;
     case Place::kDone:
@@ -74,6 +76,21 @@ Status read_journal_file(int descriptor, const std::string& path,
     while ((step = parser.next(entry)) == Step::kEntry) RETURN_IF_ERROR(use(entry));
     if (step == Step::kCorrupt) return parser.status();
     if (step == Step::kEnd) return {};
+  }
+}
+
+// Those that nobody has taken yet; who may not look into incoming/ does not see them.
+void add_dropped(const SpoolPaths& spool, std::vector<FoundJob>& jobs) {
+  const StatusOr<OpenDirectory> incoming = OpenDirectory::open(spool.incoming);
+  if (!incoming.ok()) return;
+  const StatusOr<std::vector<std::string>> names = incoming->list();
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    const std::optional<std::string> claimed = parse_claimed_name(name);
+    const std::string id = claimed.value_or(name);
+    const bool arrived = std::any_of(jobs.begin(), jobs.end(),
+                                     [&](const FoundJob& job) { return job.id == id; });
+    if (!arrived && (claimed || is_takeable(name))) jobs.push_back({id, Place::kIncoming});
   }
 }
 
@@ -153,6 +170,7 @@ StatusOr<std::vector<FoundJob>> list_jobs(const SpoolPaths& spool) {
     }
   }
   std::sort(jobs.begin(), jobs.end(), is_older);
+  add_dropped(spool, jobs);
   return jobs;
 }
 
@@ -178,6 +196,10 @@ StatusOr<FoundJob> find_job(const SpoolPaths& spool, const std::string& id_or_na
 }
 
 StatusOr<OpenDirectory> open_job(const SpoolPaths& spool, const FoundJob& job) {
+  if (job.place == Place::kIncoming) {
+    return exhausted("job " + job.id + " lies in " + spool.incoming +
+                     " and is not taken yet: try again in a moment, or see whether sluice runs");
+  }
   StatusOr<OpenDirectory> directory =
       OpenDirectory::open(SpoolPaths::child(directory_of(spool, job.place), job.id));
   if (directory.ok() || job.place != Place::kActive) return directory;
@@ -203,6 +225,16 @@ Status read_journal(const SpoolPaths& spool,
 }
 
 StatusOr<JobStatus> status_from_spool(const SpoolPaths& spool, const FoundJob& job) {
+  if (job.place == Place::kIncoming) {
+    JobStatus dropped;
+    dropped.id = dropped.name = job.id;
+    dropped.phase = "incoming";
+    if (const auto id = parse_job_id(job.id)) {
+      dropped.name = id->name;
+      dropped.created = id->created;
+    }
+    return dropped;
+  }
   ASSIGN_OR_RETURN(const OpenDirectory directory, open_job(spool, job));
   JobStatus status;
   status.id = job.id;

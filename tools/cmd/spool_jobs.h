@@ -17,14 +17,19 @@
 
 namespace sluice::tools {
 
-enum class Place : uint8_t { kActive, kDone, kFailed };
+enum class Place : uint8_t {
+  kIncoming,  // dropped, and not taken yet: its id may still be only its name
+  kActive,
+  kDone,
+  kFailed
+};
 
 struct FoundJob {
   std::string id;
   Place place = Place::kActive;
 };
 
-// The jobs of active/, done/ and failed/, oldest first.
+// The jobs of incoming/ (where it may be read), active/, done/ and failed/, oldest first.
 StatusOr<std::vector<FoundJob>> list_jobs(const SpoolPaths& spool);
 // The job with that id; else the newest whose name it is, as its id or job.toml has it.
 StatusOr<FoundJob> find_job(const SpoolPaths& spool, const std::string& id_or_name);
@@ -51,13 +56,14 @@ class OpenDirectory {
 };
 
 // Where a found job lies; OK also when it moved from active/ to done/ since it was found.
+// ResourceExhausted for one that is not taken yet.
 StatusOr<OpenDirectory> open_job(const SpoolPaths& spool, const FoundJob& job);
 
 // Feeds every entry of the spool's journal to `use`; a file that vanishes meanwhile is skipped.
 Status read_journal(const SpoolPaths& spool, const std::function<Status(const JournalEntry&)>& use);
 
 // What status shows of a job when no daemon tells: summary.json, error.txt, or counted from
-// segments and journal (phase "stopped").
+// segments and journal (phase "stopped"); phase "incoming" when it is not taken yet.
 StatusOr<JobStatus> status_from_spool(const SpoolPaths& spool, const FoundJob& job);
 
 }  // namespace sluice::tools
