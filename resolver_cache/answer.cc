@@ -45,7 +45,19 @@ void collect(const Message& message, RecordType type, Answer& answer) {
   if (answer.items.size() > kItemsMax) answer.items.resize(kItemsMax);
 }
 
-Answer negative(const Message& message, Answer answer) {
+// A record whose owner was not asked for: neither the name nor a link of its CNAME chain.
+bool has_strangers(const Message& message, std::string_view name, std::string_view canonical) {
+  return std::any_of(message.answers.begin(), message.answers.end(), [&](const Record& record) {
+    return record.type != RecordType::kCname && record.name != name && record.name != canonical;
+  });
+}
+
+Answer negative(const Message& message, std::string_view name, Answer answer) {
+  // RFC 2308 §2.2: no data is an answer section that is empty but for CNAMEs. Records of another
+  // name are a resolver's fault, and no recipient bounces for that.
+  if (has_strangers(message, name, answer.canonical)) {
+    return failed_answer(name, "the answer holds records of other names");
+  }
   const Record* soa = find_soa(message, answer.canonical);
   const bool referral = soa == nullptr && message.rcode == Rcode::kNoError &&
                         !message.authoritative && !message.recursion_available &&
@@ -86,7 +98,7 @@ Answer interpret(const Message& message, std::string_view name, RecordType type)
     answer.canonical = cname->data;
   }
   collect(message, type, answer);
-  if (answer.items.empty()) return negative(message, std::move(answer));
+  if (answer.items.empty()) return negative(message, name, std::move(answer));
   if (message.rcode == Rcode::kNameError) {
     return failed_answer(name, "the server answered NXDOMAIN with records");
   }

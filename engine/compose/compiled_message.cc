@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/defect.h"
 #include "engine/base/digest.h"
 
 namespace sluice {
@@ -61,6 +62,7 @@ Reply CompiledMessage::append(const Segment& segment, const RowValues& values,
     case SegmentKind::kMessageId:
       buffer.append(kMessageIdName);
       buffer.append(values.row_number());
+      if (defect(Defect::kNewMessageId)) buffer.append(std::to_string(unix_seconds(context.date)));
       buffer.append(message_id_tail_);
       break;
     case SegmentKind::kTo:

@@ -57,6 +57,8 @@ bool is_hello(std::string_view text) {
 bool is_inside_path(std::string_view path) {
   if (path.empty() || path.size() > 1024 || has_control(path)) return false;
   const std::vector<std::string_view> parts = split(path, '/');
+  // Names that begin with ".new-" are those of files that Sluice is writing.
+  if (parts.back().substr(0, 5) == ".new-") return false;
   if (parts.front().empty() || parts.back().empty() || parts.back() == ".") return false;
   return std::find(parts.begin(), parts.end(), "..") == parts.end();
 }

@@ -6,6 +6,7 @@ const std::vector<std::string_view>& built_shaping_keys() {
   static const std::vector<std::string_view> kKeys = {
       "banner_timeout",      "connect_timeout",
       "connection_limit",    "consecutive_connection_failures_before_delay",
+      "data_block_timeout",  // ours
       "data_dot_timeout",    "data_timeout",
       "ehlo_timeout",        "enable_pipelining",
       "idle_timeout",        "mail_from_timeout",

@@ -107,6 +107,7 @@ void read_built(Section& section, ShapingRule& rule) {
   read_timeout(section, "mail_from_timeout", rule.mail_from_timeout);
   read_timeout(section, "rcpt_to_timeout", rule.rcpt_to_timeout);
   read_timeout(section, "data_timeout", rule.data_timeout);
+  read_timeout(section, "data_block_timeout", rule.data_block_timeout);
   read_timeout(section, "data_dot_timeout", rule.data_dot_timeout);
   read_timeout(section, "rset_timeout", rule.rset_timeout);
   uint16_t port = 0;

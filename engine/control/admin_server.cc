@@ -17,6 +17,7 @@
 #include "engine/base/net.h"
 #include "engine/control/documents.h"
 #include "engine/control/metrics.h"
+#include "engine/control/route_document.h"
 #include "engine/control/unix_socket.h"
 #include "engine/control/worker_pool.h"
 
@@ -100,6 +101,15 @@ struct AdminServer::Pages {
     const auto sites = view.sites();
     if (!sites.ok()) return answer_trouble(response, sites.status());
     response.set_content(sites_document(*sites), kJson);
+  }
+
+  void resolve(const std::string& domain, httplib::Response& response) {
+    if (domain.empty() || domain.size() > 255) {
+      return answer_error(response, 400, "name the domain: ?domain=NAME");
+    }
+    const auto explained = view.resolve(domain);
+    if (!explained.ok()) return answer_trouble(response, explained.status());
+    response.set_content(route_document(*explained), kJson);
   }
 
   void in_flight(const std::string& id, httplib::Response& response) {
@@ -188,11 +198,14 @@ class AdminServer::Listener {
     server_.Get("/api/v1/sites", [&pages](const Request&, Response& r) { pages.sites(r); });
     server_.Get("/metrics", [&pages](const Request&, Response& r) { pages.metrics(r); });
     server_.Get("/healthz", [&pages](const Request&, Response& r) { pages.health(r); });
-    // Who may open the socket may command; TCP is read only.
+    // Who may open the socket may command, and have DNS asked; TCP only reads.
     if (family != AF_UNIX) return;
     server_.Post(
         "/api/v1/jobs/([A-Za-z0-9._-]{1,200})/(pause|resume|cancel)",
         [&pages](const Request& q, Response& r) { pages.command(q.matches[1], q.matches[2], r); });
+    server_.Get("/api/v1/resolve", [&pages](const Request& q, Response& r) {
+      pages.resolve(q.get_param_value("domain"), r);
+    });
     server_.Post("/api/v1/sites/(pause|resume)", [&pages](const Request& q, Response& r) {
       pages.pause_site(q.get_param_value("site"), q.matches[1] == "pause", r);
     });

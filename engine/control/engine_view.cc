@@ -10,6 +10,9 @@ StatusOr<std::vector<RowPlace>> EngineAdapter::in_flight(const std::string& job)
   return engine_.in_flight(job);
 }
 StatusOr<Journal::Stats> EngineAdapter::journal_stats() { return engine_.journal_stats(); }
+StatusOr<ExplainedRoute> EngineAdapter::resolve(const std::string& domain) {
+  return engine_.resolve(domain);
+}
 Status EngineAdapter::command(const std::string& job, JobEvent event) {
   return engine_.command(job, event);
 }

@@ -9,12 +9,11 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "engine/shard/engine.h"
 #include "engine/shard/intake.h"
 #include "engine/shard/shard.h"
 
 namespace sluice {
-
-class Engine;
 
 class EngineView {
  public:
@@ -24,6 +23,7 @@ class EngineView {
   virtual StatusOr<std::vector<Shard::SiteStatus>> sites() = 0;
   virtual StatusOr<std::vector<RowPlace>> in_flight(const std::string& job) = 0;
   virtual StatusOr<Journal::Stats> journal_stats() = 0;
+  virtual StatusOr<ExplainedRoute> resolve(const std::string& domain) = 0;
   // What the operator asks of a job or a site; OK when it is durable. NotFound: no such active job.
   virtual Status command(const std::string& job, JobEvent event) = 0;
   virtual Status pause_site(const std::string& site, bool paused) = 0;
@@ -40,6 +40,7 @@ class EngineAdapter final : public EngineView {
   StatusOr<std::vector<Shard::SiteStatus>> sites() override;
   StatusOr<std::vector<RowPlace>> in_flight(const std::string& job) override;
   StatusOr<Journal::Stats> journal_stats() override;
+  StatusOr<ExplainedRoute> resolve(const std::string& domain) override;
   Status command(const std::string& job, JobEvent event) override;
   Status pause_site(const std::string& site, bool paused) override;
   uint32_t shard_count() const override;

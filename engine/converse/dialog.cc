@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "engine/base/defect.h"
 #include "engine/base/strings.h"
 #include "engine/converse/commands.h"
 
@@ -63,7 +64,8 @@ Dialog::SlotIndex Dialog::free_slot() const {
 
 bool Dialog::exhausted() const {
   if (finished_ || quit_wanted_ || domains_full_) return true;
-  return (options_.deliveries_max != 0 && taken_ >= options_.deliveries_max) ||
+  const uint32_t most = options_.deliveries_max + (defect(Defect::kOneMoreDelivery) ? 1 : 0);
+  return (options_.deliveries_max != 0 && taken_ >= most) ||
          (capabilities_.mail_max != 0 && taken_ >= capabilities_.mail_max);
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "engine/base/check.h"
+#include "engine/base/defect.h"
 #include "engine/converse/commands.h"
 #include "engine/converse/dialog.h"
 
@@ -152,7 +153,9 @@ void Dialog::on_refusal(const Expected& expected, const Reply& reply, const Judg
 // A receiver that took messages on this connection and defers the next MAIL has had enough of the
 // connection, not of that sender: asked again, it would say the same to each of the others.
 void Dialog::note_used_up(const Expected& expected, const Judgement& judgement) {
-  if (expected.step != Step::kMail || judgement.state != State::kDeferred || accepted_ == 0) return;
+  const bool was_asked =
+      expected.step == Step::kMail && expected.slot != kNoSlot && slots_[expected.slot].handed_out;
+  if (!was_asked || judgement.state != State::kDeferred || accepted_ == 0) return;
   used_up_after_ = accepted_;
   quit_wanted_ = true;
 }
@@ -178,7 +181,7 @@ void Dialog::on_over(const Expected& expected, const Reply& reply, const Judgeme
 
 void Dialog::end_refused_envelope(SlotIndex index) {
   envelope_ = kNoSlot;
-  reset_due_ = true;
+  reset_due_ = !defect(Defect::kForgetReset);
   if (slots_[index].plainer) {
     say_plainer(index);
   } else {
@@ -305,11 +308,13 @@ void Dialog::judge_open_by_fault(Fault fault, std::string_view detail) {
   for (size_t i = 0; i < open_.size(); ++i) {
     Slot& slot = slots_[open_[i]];
     Verdict& verdict = slot.result.verdict;
-    const bool certain = slot.refused && !slot.plainer && fault != Fault::kDesynchronised;
+    // Who falls silent behind a refusal has missed a command: the refusal may be another's reply.
+    const bool in_step = fault != Fault::kDesynchronised && fault != Fault::kTimedOut;
+    const bool certain = slot.refused && !slot.plainer && in_step;
     if (certain) continue;
     judge_fault(step_of(open_[i]), fault, verdict);
     if (!detail.empty()) verdict.reply.text.append(": ").append(detail);
-    verdict.maybe_delivered = slot.dot_handed_out;
+    verdict.maybe_delivered = slot.dot_handed_out && !defect(Defect::kForgetMaybe);
     if (!slot.handed_out) verdict.state = State::kWaiting;
   }
 }

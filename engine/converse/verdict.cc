@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "engine/base/check.h"
+#include "engine/base/defect.h"
 
 namespace sluice {
 namespace {
@@ -74,7 +75,7 @@ constexpr Row kRows[] = {
 
     {kData, 300, 399, kGoOn},
     {kData, 400, 499, defer(Scope::kMessage)},
-    {kData, 503, 503, kMisfit},
+    {kData, 500, 503, kMisfit},  // DATA is known everywhere, and has no parameters
     {kData, 530, 530, defer(Scope::kSource)},
     {kData, 500, 599, bounce(Scope::kMessage)},
 
@@ -121,6 +122,9 @@ Judgement judge(Step step, const Reply& reply, bool refused_before) {
   CHECK(step != Step::kConnect);
   Judgement judgement = refused_before ? look_up(kRowsBehindRefusal, step, reply.code)
                                        : look_up(kRows, step, reply.code);
+  if (defect(Defect::kBounceDeferral) && judgement.ruling == Ruling::kRefuse) {
+    judgement.state = State::kBounced;
+  }
   // X.7.X is security or policy: about who sends (RFC 3463 §3.8).
   if (judgement.state == State::kBounced && reply.enhanced.present() &&
       reply.enhanced.subject == 7) {

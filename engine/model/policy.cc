@@ -24,6 +24,7 @@ void ShapingRule::apply(SitePolicy& policy) const {
   set(policy.timeouts.mail_from, mail_from_timeout);
   set(policy.timeouts.rcpt_to, rcpt_to_timeout);
   set(policy.timeouts.data, data_timeout);
+  set(policy.timeouts.data_block, data_block_timeout);
   set(policy.timeouts.data_dot, data_dot_timeout);
   set(policy.timeouts.rset, rset_timeout);
   set(policy.smtp_port, smtp_port);

@@ -72,6 +72,7 @@ struct ShapingRule {
   std::optional<Duration> mail_from_timeout;
   std::optional<Duration> rcpt_to_timeout;
   std::optional<Duration> data_timeout;
+  std::optional<Duration> data_block_timeout;
   std::optional<Duration> data_dot_timeout;
   std::optional<Duration> rset_timeout;
   std::optional<uint16_t> smtp_port;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/defect.h"
 #include "engine/record/format.h"
 
 namespace sluice {
@@ -29,6 +30,7 @@ std::string parent_of(const std::string& path) {
 
 void JournalListener::on_job_event_committed(JobIndex, JobEvent) {}
 void JournalListener::on_stalled(const Status&) {}
+void JournalListener::on_resumed() {}
 
 Journal::Journal(Loop& loop, JournalOptions options, JournalListener& listener)
     : loop_(loop),
@@ -205,10 +207,11 @@ Task<> Journal::write_batches() {
     std::unique_ptr<Batch> batch = std::move(sealed_.front());
     sealed_.pop_front();
     busy_ = batch->records() >= kBusyRecords;
+    if (defect(Defect::kBelieveEarly)) announce(*batch);
     const bool committed = co_await commit(batch.get());
     if (committed) {
       sealed_octets_ -= batch->octets.size();
-      announce(*batch);
+      if (!defect(Defect::kBelieveEarly)) announce(*batch);
       recycle(std::move(batch));
     } else {
       fail();
@@ -230,10 +233,14 @@ Task<bool> Journal::commit(Batch* batch) {
   const bool synced = co_await sync(file_, &path_);
   if (!synced) co_return false;
   file_bytes_ += octets.size();
-  if (std::exchange(stalled_, false)) status_ = Status();
   ++stats_.commits;
   stats_.bytes += octets.size();
-  stats_.longest_commit = std::max(stats_.longest_commit, loop_.now() - began);
+  if (std::exchange(stalled_, false)) {
+    status_ = Status();
+    listener_.on_resumed();
+  } else {
+    stats_.longest_commit = std::max(stats_.longest_commit, loop_.now() - began);
+  }
   co_return true;
 }
 
@@ -292,8 +299,14 @@ Task<bool> Journal::write_all(Handle file, std::string_view octets, uint64_t off
 // A write that found no room has spoilt nothing: the same octets may be written again. False when
 // that is not to be waited for.
 Task<bool> Journal::wait_for_room() {
-  if (!running_ || closing_) co_return false;
-  if (!std::exchange(stalled_, true)) listener_.on_stalled(status_);
+  if (!running_ || closing_) {
+    status_ = exhausted(message_of(status_) + "; make room on that file system");
+    co_return false;
+  }
+  if (!std::exchange(stalled_, true)) {
+    listener_.on_stalled(exhausted(
+        message_of(status_) + "; nothing more is sent until there is room on that file system"));
+  }
   const Instant until = loop_.now() + kLookForRoom;
   while (loop_.now() < until && !closing_) {
     deadline_.arm(loop_.timers(), until);
@@ -303,10 +316,12 @@ Task<bool> Journal::wait_for_room() {
 }
 
 Task<bool> Journal::sync(Handle handle, const std::string* path) {
+  if (defect(Defect::kSkipSync) && handle == file_) co_return true;
   loop_.io().sync(operation_, handle);
   while (operation_.in_flight()) co_await io_done_;
   const IoResult result = operation_.take();
   if (result.ok()) co_return true;
+  if (defect(Defect::kRetrySync)) co_return co_await sync(handle, path);
   operation_failed("syncing", *path, result);
   co_return false;
 }
@@ -327,7 +342,7 @@ void Journal::operation_failed(const char* what, const std::string& path, const 
       result.ok() ? "nothing was written" : std::generic_category().message(result.raw_errno);
   const std::string text = path + ": " + what + " the journal failed: " + reason;
   if (result.error == IoError::kNoSpace) {
-    status_ = exhausted(text + "; nothing more is sent until there is room on that file system");
+    status_ = exhausted(text);
     return;
   }
   status_ = io_error(text +

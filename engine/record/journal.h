@@ -75,8 +75,10 @@ class JournalListener {
   virtual void on_committed(std::span<const CommittedVerdict> verdicts) = 0;
   // After the verdicts of the same commit.
   virtual void on_job_event_committed(JobIndex job, JobEvent event);
-  // The disk is full: full() is true until a commit succeeds. Called once a stall.
+  // The disk is full: full() is true until a commit succeeds. Called once a stall; and when it
+  // ends.
   virtual void on_stalled(const Status& status);
+  virtual void on_resumed();
   // Nothing that was not committed may be believed, now or later; stop sending and say so.
   virtual void on_failed(const Status& status) = 0;
 };
@@ -91,7 +93,7 @@ class Journal {
     uint64_t bytes = 0;    // written, headers included
     uint64_t files = 0;
     uint64_t dropped = 0;       // appends after a failure or after close()
-    Duration longest_commit{};  // from its start to its sync
+    Duration longest_commit{};  // from its start to its sync; without waits for room
     uint32_t uncommitted = 0;   // verdicts and job events appended and not yet durable
   };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "engine/base/defect.h"
 #include "resolver_cache/mx.h"
 
 namespace sluice {
@@ -92,6 +93,10 @@ ResolverOptions resolver_options_of(const Configuration& configuration) {
   options.policy.ipv4_first = family == AddressFamily::kPreferIpv4;
   options.policy.allow_address_literals = configuration.smtp.allow_address_literals;
   options.policy.allowed_networks = configuration.smtp.allowed_networks;
+  for (const Source& source : configuration.sources) {
+    options.policy.own_addresses.insert(options.policy.own_addresses.end(),
+                                        source.addresses.begin(), source.addresses.end());
+  }
   return options;
 }
 
@@ -109,7 +114,7 @@ Resolver::Resolver(Loop& loop, Lookup& lookup, resolver_cache::Cache& cache,
 
 Resolver::~Resolver() { CHECK(routes_open_ == 0); }
 
-Task<RoutePtr> Resolver::route(std::string domain) {
+Task<RoutePtr> Resolver::route(std::string domain, RouteTrace* trace) {
   ++routes_open_;
   RoutePtr route;
   const std::optional<std::string> name = resolver_cache::canonical_name(domain);
@@ -118,19 +123,22 @@ Task<RoutePtr> Resolver::route(std::string domain) {
   } else if (!name || name->empty()) {
     route = finish(judge_bad_name(domain));
   } else {
-    Task<RoutePtr> looking = route_name(*name);
+    Task<RoutePtr> looking = route_name(*name, trace);
     route = co_await std::move(looking);
   }
   if (--routes_open_ == 0 && closing_) routes_ended_.notify();
   co_return route;
 }
 
-Task<RoutePtr> Resolver::route_name(std::string name) {
+Task<RoutePtr> Resolver::route_name(std::string name, RouteTrace* trace) {
   if (closing_) co_return finish(judge_not_asked(name, "the resolver is closing"));
   Task<Finding> asking = fetch(name, RecordType::kMx);
   const Finding mx = co_await std::move(asking);
   MxStep step = judge_mx(name, mx);
-  if (step.hosts.empty()) co_return finish(std::move(step.decided));
+  if (step.hosts.empty()) {
+    if (trace != nullptr) *trace = trace_of(name, mx, {}, options_.policy, loop_.now());
+    co_return finish(std::move(step.decided));
+  }
 
   auto addresses = std::make_shared<Addresses>();
   addresses->hosts = std::move(step.hosts);
@@ -141,6 +149,7 @@ Task<RoutePtr> Resolver::route_name(std::string name) {
     Task<> second = find_addresses(addresses, !policy.use_ipv4, !policy.use_ipv6);
     co_await std::move(second);
   }
+  if (trace != nullptr) *trace = trace_of(name, mx, addresses->hosts, policy, loop_.now());
   co_return finish(judge_addresses(name, mx, step.implicit, addresses->hosts, policy));
 }
 
@@ -173,11 +182,13 @@ bool Resolver::find_now(const std::string& name, RecordType type, Finding& findi
     finding = nothing_known("the resolver is closing", loop_.now());
     return true;
   }
-  const Hit hit = cache_.find(online_reader(), name, type, cache_now());
+  const auto now = defect(Defect::kExpiredAnswer) ? resolver_cache::Time() : cache_now();
+  const Hit hit = cache_.find(online_reader(), name, type, now);
   if (hit.entry == nullptr) return false;
   ++stats_.hits;
   if (hit.stale) ++stats_.stale;
   finding = finding_of(*hit.entry, hit.stale);
+  finding.cached = true;
   if (!hit.stale) refresh_when_due(*hit.entry, name, type);
   return true;
 }
@@ -252,6 +263,8 @@ Finding Resolver::finding_of(const Entry& entry, bool stale) const {
   finding.stale = stale;
   finding.confirmed = entry.is_confirmed_name_error(cache_.options().name_error_apart);
   const Entry::Times& times = entry.times();
+  finding.secure = entry.secure() && !stale;
+  finding.landed = Instant(times.landed);
   finding.expires = Instant(stale ? times.retry_at : times.expires);
   finding.detail = entry.detail();
   finding.items.reserve(entry.item_count());

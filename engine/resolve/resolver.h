@@ -21,7 +21,7 @@
 // BUGS. The order of equal preference is shuffled once per route() call, not per attempt: whoever
 // keeps
 //   a Route over attempts shuffles again (resolver_cache/mx.h). Our own address among the
-//   exchangers is not recognised.
+//   exchangers is recognised where a source names it.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,7 @@
 #include "engine/model/route.h"
 #include "engine/resolve/lookup.h"
 #include "engine/resolve/route_policy.h"
+#include "engine/resolve/route_trace.h"
 #include "engine/ring/gate.h"
 #include "engine/ring/loop.h"
 #include "engine/ring/pause.h"
@@ -65,8 +66,9 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
 
   // Never null. `domain` in any case, with or without a final dot, as A-labels, or an address
-  // literal. The task must be awaited to its end.
-  Task<RoutePtr> route(std::string domain);
+  // literal. The task must be awaited to its end. `trace` (may be null) lives as long and gets what
+  // the route rests on.
+  Task<RoutePtr> route(std::string domain, RouteTrace* trace = nullptr);
 
   // Closes the Lookup; routes under way end soon (deferred), later ones at once. Returns when none
   // is left.
@@ -102,7 +104,7 @@ class Resolver {
     uint64_t last = 0;
   };
 
-  Task<RoutePtr> route_name(std::string name);
+  Task<RoutePtr> route_name(std::string name, RouteTrace* trace);
   Task<> find_addresses(std::shared_ptr<Addresses> addresses, bool ipv4, bool ipv6);
   Task<> find_address(std::shared_ptr<Addresses> addresses, size_t host, Family family);
   // One (name, type): from the cache, from the network, or from who asks already.

@@ -26,6 +26,8 @@ enum class Fault : uint8_t {
   kUnusable,
   kLiteralRefused,
   kLiteralUnusable,
+  kOwnAddress,
+  kOwnAddressStale,
   kNotAsked,
 };
 
@@ -36,7 +38,7 @@ struct Rule {
   const char* text;  // said behind "<domain>: "
 };
 
-constexpr std::array<Rule, 12> kRules = {{
+constexpr std::array<Rule, 14> kRules = {{
     {Fault::kBadName, State::kBounced, {5, 1, 2}, "this is no domain name"},
     {Fault::kNameError, State::kBounced, {5, 1, 2}, "the domain does not exist"},
     {Fault::kNameErrorOnce,
@@ -63,6 +65,14 @@ constexpr std::array<Rule, 12> kRules = {{
      State::kDeferred,
      {4, 4, 4},
      "this address may not be used (see [smtp] allowed_networks)"},
+    {Fault::kOwnAddress,
+     State::kBounced,
+     {5, 4, 6},
+     "its best exchanger is this host itself (an address of a [[source]])"},
+    {Fault::kOwnAddressStale,
+     State::kDeferred,
+     {4, 4, 6},
+     "its last known best exchanger was this host itself (an address of a [[source]])"},
     {Fault::kNotAsked, State::kDeferred, {4, 4, 3}, "not looked up"},
 }};
 
@@ -92,26 +102,35 @@ Route fail(std::string_view domain, Fault fault, std::string_view detail) {
 }
 
 // Addresses of one family that may be used; counts those that may not.
-std::vector<IpAddress> usable_addresses(const Finding& finding, Family family, bool use_family,
+std::vector<IpAddress> usable_addresses(const Finding& finding, bool use_family,
                                         const RoutePolicy& policy, size_t& refused) {
   std::vector<IpAddress> addresses;
   if (finding.kind != AnswerKind::kPositive) return addresses;
   for (const resolver_cache::Item& item : finding.items) {
-    IpAddress address;
-    address.family = family;
-    if (item.data.size() != (family == Family::kIpv4 ? 4U : 16U)) continue;
-    std::copy(item.data.begin(), item.data.end(), address.octets.begin());
-    const auto allows = [&](const Network& network) { return network.contains(address); };
-    const bool allowed =
-        !is_special_purpose(address) ||
-        std::any_of(policy.allowed_networks.begin(), policy.allowed_networks.end(), allows);
-    if (use_family && allowed) {
-      addresses.push_back(address);
+    const std::optional<IpAddress> address = address_of(item);
+    if (!address) continue;
+    if (refusal_of(*address, use_family, policy) == nullptr) {
+      addresses.push_back(*address);
     } else {
       ++refused;
     }
   }
   return addresses;
+}
+
+bool is_own(const IpAddress& address, const RoutePolicy& policy) {
+  return std::find(policy.own_addresses.begin(), policy.own_addresses.end(), address) !=
+         policy.own_addresses.end();
+}
+
+bool has_own_address(const HostFinding& host, const RoutePolicy& policy) {
+  for (const Finding* finding : {&host.ipv4, &host.ipv6}) {
+    for (const resolver_cache::Item& item : finding->items) {
+      const std::optional<IpAddress> address = address_of(item);
+      if (address && is_own(*address, policy)) return true;
+    }
+  }
+  return false;
 }
 
 std::vector<IpAddress> interleaved(const std::vector<IpAddress>& first,
@@ -156,6 +175,24 @@ Route judge_none_usable(std::string_view domain, const Finding& mx, bool implici
 }
 
 }  // namespace
+
+std::optional<IpAddress> address_of(const resolver_cache::Item& item) {
+  if (item.data.size() != 4 && item.data.size() != 16) return std::nullopt;
+  IpAddress address;
+  address.family = item.data.size() == 4 ? Family::kIpv4 : Family::kIpv6;
+  std::copy(item.data.begin(), item.data.end(), address.octets.begin());
+  return address;
+}
+
+const char* refusal_of(const IpAddress& address, bool use_family, const RoutePolicy& policy) {
+  if (!use_family) return "no source sends from that address family";
+  const auto allows = [&](const Network& network) { return network.contains(address); };
+  if (is_special_purpose(address) &&
+      !std::any_of(policy.allowed_networks.begin(), policy.allowed_networks.end(), allows)) {
+    return "a private or other special address (see [smtp] allowed_networks)";
+  }
+  return nullptr;
+}
 
 MxStep judge_mx(std::string_view domain, const Finding& mx) {
   MxStep step;
@@ -205,21 +242,34 @@ Route judge_addresses(std::string_view domain, const Finding& mx, bool implicit,
   Route route;
   Tally tally;
   std::vector<std::string> names;
+  std::optional<uint16_t> own;  // the preference at which this host comes
   for (const HostFinding& host : hosts) {
     names.push_back(host.name);
     tally.add(host, host.ipv4);
     tally.add(host, host.ipv6);
+    if (!own && has_own_address(host, policy)) own = host.preference;
+    if (own) continue;
     const std::vector<IpAddress> v4 =
-        usable_addresses(host.ipv4, Family::kIpv4, policy.use_ipv4, policy, tally.refused);
+        usable_addresses(host.ipv4, policy.use_ipv4, policy, tally.refused);
     const std::vector<IpAddress> v6 =
-        usable_addresses(host.ipv6, Family::kIpv6, policy.use_ipv6, policy, tally.refused);
+        usable_addresses(host.ipv6, policy.use_ipv6, policy, tally.refused);
     Exchanger exchanger;
     exchanger.name = host.name;
     exchanger.preference = host.preference;
     exchanger.addresses = policy.ipv4_first ? interleaved(v4, v6) : interleaved(v6, v4);
     if (!exchanger.addresses.empty()) route.exchangers.push_back(std::move(exchanger));
   }
-  if (route.exchangers.empty()) route = judge_none_usable(domain, mx, implicit, tally);
+  // Among equals this host may have come later: those before it go as well.
+  if (own) {
+    std::erase_if(route.exchangers,
+                  [&](const Exchanger& exchanger) { return exchanger.preference >= *own; });
+  }
+  if (route.exchangers.empty() && own) {
+    const bool stale = mx.stale || tally.stale;
+    route = fail(domain, stale ? Fault::kOwnAddressStale : Fault::kOwnAddress, "");
+  } else if (route.exchangers.empty()) {
+    route = judge_none_usable(domain, mx, implicit, tally);
+  }
   route.site = site_name(std::move(names));
   route.stale = mx.stale || tally.stale;
   route.implicit_mx = implicit;
@@ -247,8 +297,8 @@ Route judge_literal(std::string_view domain, const RoutePolicy& policy) {
   finding.items.push_back(
       {0, std::string(address->octets.begin(), address->octets.begin() + (v4 ? 4 : 16))});
   size_t refused = 0;
-  const std::vector<IpAddress> usable = usable_addresses(
-      finding, address->family, v4 ? policy.use_ipv4 : policy.use_ipv6, policy, refused);
+  const std::vector<IpAddress> usable =
+      usable_addresses(finding, v4 ? policy.use_ipv4 : policy.use_ipv6, policy, refused);
   Route route;
   if (refused > 0) route = fail(domain, Fault::kLiteralUnusable, "");
   const std::string name = "[" + to_string(*address) + "]";

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,9 @@ struct Finding {
   bool asked = false;      // false: this type was not looked up
   bool stale = false;      // an expired answer, served because the refresh failed
   bool confirmed = false;  // NXDOMAIN was said twice, far enough apart
+  bool secure = false;     // the resolver set AD
+  bool cached = false;     // known already when it was looked for
+  Instant landed{};        // when the answer came
   Instant expires{};
   std::vector<resolver_cache::Item> items;
   std::string detail;  // failed: why
@@ -39,7 +43,15 @@ struct RoutePolicy {
   bool ipv4_first = false;
   bool allow_address_literals = false;
   std::vector<Network> allowed_networks;  // special-purpose addresses that may be used all the same
+  // Of the sources: an exchanger that has one is this host. It and those of its preference and
+  // above are no exchangers for us (RFC 5321 §5.1).
+  std::vector<IpAddress> own_addresses;
 };
+
+// An A or AAAA record's address.
+std::optional<IpAddress> address_of(const resolver_cache::Item& item);
+// Why an address is not used, in words; null when it is. `use_family`: of the policy.
+const char* refusal_of(const IpAddress& address, bool use_family, const RoutePolicy& policy);
 
 // The first half: what the MX answer means. `hosts` have names and preferences only; with none, the
 // route is already decided. `implicit`: the domain stands for its own exchanger.

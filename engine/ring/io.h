@@ -97,6 +97,11 @@ class Io {
 
   // --- files -----------------------------------------------------------------------------------
   virtual StatusOr<Handle> open_file(const std::string& path, OpenMode mode) = 0;
+  // `name`, which may have folders, in `directory`, for reading: no symbolic link below `directory`
+  // is followed, and what is not a regular file is refused.
+  virtual StatusOr<Handle> open_beneath(const std::string& directory, const std::string& name) {
+    return open_file(directory + "/" + name, OpenMode::kRead);
+  }
   virtual void read(Operation& op, Handle file, std::span<char> buffer, uint64_t offset) = 0;
   virtual void write(Operation& op, Handle file, std::span<const iovec> pieces,
                      uint64_t offset) = 0;

@@ -1,8 +1,10 @@
 // The file calls of UringIo that are made at once, without the ring.
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +35,19 @@ Status file_error(const std::string& what, int error) {
   }
 }
 
+// Opened without waiting, for it might have been a pipe. Reads of a regular one wait again: some
+// file systems answer EAGAIN else.
+StatusOr<Handle> regular_file(int descriptor, const std::string& path) {
+  struct stat raw {};
+  if (fstat(descriptor, &raw) == 0 && S_ISREG(raw.st_mode)) {
+    if (fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK) == 0) {
+      return descriptor;
+    }
+  }
+  ::close(descriptor);
+  return invalid(path + " is not a regular file");
+}
+
 }  // namespace
 
 StatusOr<Handle> UringIo::open_file(const std::string& path, OpenMode mode) {
@@ -54,7 +69,21 @@ StatusOr<Handle> UringIo::open_file(const std::string& path, OpenMode mode) {
   }
   const int descriptor = open(path.c_str(), flags, 0640);
   if (descriptor < 0) return file_error("cannot open " + path, errno);
-  return descriptor;
+  return mode == OpenMode::kRead ? regular_file(descriptor, path) : StatusOr<Handle>(descriptor);
+}
+
+StatusOr<Handle> UringIo::open_beneath(const std::string& directory, const std::string& name) {
+  const std::string path = directory + "/" + name;
+  const int parent = open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (parent < 0) return file_error("cannot open " + directory, errno);
+  open_how how{};
+  how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  const long opened = syscall(SYS_openat2, parent, name.c_str(), &how, sizeof how);
+  const int error = errno;
+  ::close(parent);
+  if (opened < 0) return file_error("cannot open " + path, error);
+  return regular_file(static_cast<int>(opened), path);
 }
 
 StatusOr<FileStat> UringIo::stat(const std::string& path) {

@@ -61,6 +61,7 @@ class UringIo final : public Io {
   void close(Handle handle) override;
 
   StatusOr<Handle> open_file(const std::string& path, OpenMode mode) override;
+  StatusOr<Handle> open_beneath(const std::string& directory, const std::string& name) override;
   void read(Operation& op, Handle file, std::span<char> buffer, uint64_t offset) override;
   void write(Operation& op, Handle file, std::span<const iovec> pieces, uint64_t offset) override;
   void sync(Operation& op, Handle file) override;

@@ -53,14 +53,21 @@ void Ramp::failed(Instant began, uint32_t greeted, Instant now, Random& random) 
     return;
   }
   if (began < counted_at_) {
-    // What else of the same burst is served is known only now.
-    window_ = std::max(greeted, 1U);
+    // Of the burst that showed the limit more may be served than was known then.
+    if (careful_) window_ = std::max(window_, greeted);
     return;
   }
   counted_at_ = now;
-  pause_ = careful_ ? std::min(pause_ * 2, kPauseMax) : kPauseMin;
-  careful_ = true;
-  window_ = std::max(greeted, 1U);
+  if (!careful_) {
+    careful_ = true;
+    window_ = std::max(greeted, 1U);
+    pause_ = kPauseMin;
+  } else if (greeted >= window_) {
+    pause_ = std::min(pause_ * 2, kPauseMax);  // the one that was tried
+  } else {
+    // One of those that were served before: sessions may end and begin, so a step at a time.
+    window_ = std::max({greeted, window_ - 1, 1U});
+  }
   probe_at_ = now + jittered(pause_, random);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "engine/base/defect.h"
 
 namespace sluice {
 namespace {
@@ -94,6 +95,7 @@ Instant Gcra::peek(Instant now, uint64_t count) const {
 
 bool Gcra::give_back(const Permit& permit) {
   CHECK(permit.granted);
+  if (defect(Defect::kLeakPermit)) return false;
   int64_t expected = permit.after;
   return arrival_.compare_exchange_strong(expected, permit.before, std::memory_order_relaxed);
 }

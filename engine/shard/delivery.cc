@@ -5,6 +5,7 @@
 #include <span>
 
 #include "engine/base/check.h"
+#include "engine/base/defect.h"
 #include "engine/base/log.h"
 #include "engine/shard/shard.h"
 
@@ -19,6 +20,7 @@ struct Target {
 
 constexpr Duration kRest = std::chrono::minutes(1);
 constexpr Duration kCloseWait = std::chrono::seconds(1);
+constexpr size_t kLastWordsMax = 4'096;  // octets behind the end of a conversation
 constexpr size_t kOutputsAtOnce = 16;
 
 // The local address of that family; nothing: the system's choice.
@@ -87,10 +89,10 @@ void record(Shard& shard, Lane& lane, Connection& c, InFlight& flight, Verdict v
   flight.taken = false;
   if (verdict.state != State::kWaiting) {
     ++c.answered;
-  }
-  if (verdict.state != State::kWaiting && lane.on_answer(verdict)) {
-    verdict.state = State::kDeferred;
-    verdict.reply.text = "not believed, the sender is refused too often: " + verdict.reply.text;
+    if (lane.on_answer(verdict) && verdict.state == State::kBounced) {
+      verdict.state = State::kDeferred;
+      verdict.reply.text = "not believed, the sender is refused too often: " + verdict.reply.text;
+    }
   }
   const Attempt attempt = attempt_of(shard, lane, c, flight);
   shard.recorder().record({.segment = flight.segment,
@@ -128,6 +130,7 @@ bool take_message(Shard& shard, Lane& lane, Connection& c) {
 
   const Job& job = *taken->segment->segment->job;
   flight.date = taken->first_at == WallTime{} ? shard.wall_now() : taken->first_at;
+  if (defect(Defect::kNewMessageId)) flight.date = shard.wall_now();
   ComposeResult composed = job.message->compose(taken->row, {.date = flight.date}, *flight.message);
   if (!composed.ok()) {
     Verdict refused;
@@ -172,7 +175,8 @@ void send_outputs(Connection& c) {
     } else {
       InFlight& flight = c.in_flight[output.ticket];
       flight.content_out = true;
-      const std::span<const iovec> content = flight.message->pieces();
+      const size_t whose = defect(Defect::kWrongContent) ? 0 : output.ticket;
+      const std::span<const iovec> content = c.in_flight[whose].message->pieces();
       c.pieces.insert(c.pieces.end(), content.begin(), content.end());
     }
     c.output_ends.push_back(c.pieces.size());
@@ -256,6 +260,7 @@ void set_deadline(Shard& shard, const Lane& lane, Connection& c) {
   } else if (c.dialog->awaits_reply()) {
     wait = c.dialog->reply_timeout();
   }
+  if (defect(Defect::kNoDeadline)) wait = std::chrono::hours(24 * 365);
   c.channel.set_deadline(shard.now() + wait);
 }
 
@@ -288,11 +293,13 @@ Task<> converse(Shard& shard, Lane& lane, Connection& c) {
 Task<> await_peer_end(Shard& shard, const Lane& lane, Connection& c) {
   c.channel.set_deadline(shard.now() +
                          std::min<Duration>(lane.site().policy.timeouts.quit, kCloseWait));
-  // What is still being sent was given up: it must not go on.
+  // What is still being sent was given up: it must not go on. Nor is who talks on listened to.
+  size_t heard = 0;
   while (!c.channel.sending() && !c.channel.ended() && c.channel.fault() == IoError::kNone &&
-         !c.channel.deadline_passed() && !shard.draining()) {
+         !c.channel.deadline_passed() && !shard.draining() && heard < kLastWordsMax) {
     co_await c.channel.changed();
     c.channel.update();
+    heard += c.channel.received().size();
     c.channel.consumed();
   }
 }
@@ -317,7 +324,7 @@ std::string failure_text(const Connection& c, const Verdict& failure) {
 Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
   const Instant began = shard.now();
   const RoutePtr route = lane.site().route;
-  const Source& source = shard.config().sources[lane.source()];
+  const Source& source = shard.config().sources[defect(Defect::kWrongSource) ? 0 : lane.source()];
   const std::vector<Target> targets =
       targets_of(*route, lane.site(), source, began, shard.io().random());
   const SitePolicy& policy = lane.site().policy;
@@ -325,9 +332,12 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
   std::string reason = "no exchanger has an address that source " + source.name + " can dial";
   bool reached = false;
   bool answered = false;
+  bool local = targets.empty();
+  std::optional<Family> unusable_family;  // of which the source has no usable address
   for (const Target& target : targets) {
     // Every dial counts against the connection rate; the lane had a permit for the first.
     if (shard.draining() || (&target != targets.data() && !lane.may_dial_next())) break;
+    if (unusable_family == target.address.family) continue;
     c.exchanger = target.exchanger->name;
     const SocketAddress to{target.address, port};
     const IoResult dialled = co_await c.channel.dial(
@@ -335,14 +345,18 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
     if (!dialled.ok()) {
       reason = c.exchanger + " (" + to_string(to) + "): " + std::string(name_of(dialled.error));
       // What is wrong here is no exchanger's fault.
+      local = dialled.error == IoError::kNoDescriptors ||
+              dialled.error == IoError::kAddressUnusable || dialled.error == IoError::kCancelled;
       if (dialled.error == IoError::kNoDescriptors) break;
       if (dialled.error == IoError::kAddressUnusable) {
         reason = unusable_source(source, target.address.family);
-        break;
+        unusable_family = target.address.family;
+        continue;
       }
       lane.rest(target.address, shard.now(), shard.now() + kRest);
       continue;
     }
+    local = false;
     c.dialog = make_dialog(shard, lane);
     c.session = shard.next_session();
     co_await converse(shard, lane, c);
@@ -358,7 +372,7 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
     if (!answered) lane.rest(target.address, shard.now(), shard.now() + kRest);
     if (reached) break;
   }
-  if (!answered && !shard.draining()) lane.on_unreachable(began, reason, c.greeted);
+  if (!answered && !shard.draining()) lane.on_unreachable(began, reason, c.greeted, local);
   for (InFlight& flight : c.in_flight) {
     if (flight.message) shard.return_buffer(std::move(flight.message));
   }

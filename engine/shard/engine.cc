@@ -184,6 +184,7 @@ void Engine::run_shard(Thread& thread) {
     thread.made.set_value(lookup.status());
     return;
   }
+  if (thread.number == 0) dns_servers_ = (*lookup)->servers();
   Shard shard(*peers_, loop, **lookup, *cache_, thread.number);
   std::unique_ptr<Intake> intake;
   Status status;
@@ -266,7 +267,10 @@ Status Engine::ask(uint32_t shard, std::function<void()> query, Duration patienc
 
 bool Engine::responsive(Duration patience) {
   for (uint32_t number = 0; number < peers_->shard_count; ++number) {
-    if (!ask(number, [] {}, patience).ok()) return false;
+    if (!ask(
+             number, [] {}, patience)
+             .ok())
+      return false;
   }
   return true;
 }
@@ -314,6 +318,42 @@ StatusOr<std::vector<Shard::SiteStatus>> Engine::sites() {
     all.insert(all.end(), out->begin(), out->end());
   }
   return all;
+}
+
+namespace {
+
+Task<> explain(Shard& shard, std::string domain,
+               std::shared_ptr<std::promise<ExplainedRoute>> done) {
+  ExplainedRoute explained;
+  explained.route = co_await shard.resolver().route(domain, &explained.trace);
+  explained.lives = std::max(explained.route->expires - shard.now(), Duration(0));
+  done->set_value(std::move(explained));
+}
+
+}  // namespace
+
+StatusOr<ExplainedRoute> Engine::resolve(const std::string& domain) {
+  const uint32_t home = peers_->home_of(domain);
+  auto done = std::make_shared<std::promise<ExplainedRoute>>();
+  std::future<ExplainedRoute> answered = done->get_future();
+  if (!peers_->post(home, [this, home, domain, done] {
+        Shard& shard = *peers_->shards[home];
+        if (!shard.draining()) shard.services().spawn(explain(shard, domain, done));
+      })) {
+    return unavailable("shard " + std::to_string(home) + " is too busy");
+  }
+  if (answered.wait_for(kResolveTimeout) != std::future_status::ready) {
+    return unavailable("DNS does not answer for " + domain);
+  }
+  // A shard that drains drops the question, and the promise with it.
+  ExplainedRoute explained;
+  try {
+    explained = answered.get();
+  } catch (const std::future_error&) {
+    return unavailable("sluice is stopping");
+  }
+  explained.servers = dns_servers_;
+  return explained;
 }
 
 StatusOr<std::vector<RowPlace>> Engine::in_flight(const std::string& job) {

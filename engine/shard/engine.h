@@ -32,9 +32,18 @@ uint32_t usable_cores();
 // mends it when too few are left to work with.
 Status fit_connections(Configuration& config, std::string& warning);
 
+// How mail for a domain goes now, and what that rests on.
+struct ExplainedRoute {
+  RoutePtr route;
+  RouteTrace trace;
+  Duration lives{};     // until it is asked for again
+  std::string servers;  // where names are asked for
+};
+
 class Engine {
  public:
   static constexpr Duration kQueryTimeout = std::chrono::seconds(5);
+  static constexpr Duration kResolveTimeout = std::chrono::seconds(30);
 
   Engine(Configuration config, Limits limits);
   Engine(const Engine&) = delete;
@@ -57,6 +66,8 @@ class Engine {
 
   StatusOr<std::vector<JobStatus>> jobs();
   StatusOr<std::vector<Shard::SiteStatus>> sites();
+  // From the cache that mail uses; asks DNS for what is missing there. `domain`: A-labels.
+  StatusOr<ExplainedRoute> resolve(const std::string& domain);
   // Rows of a job that are in flight or not yet synced, in no order.
   StatusOr<std::vector<RowPlace>> in_flight(const std::string& job);
   // Of all shards together; the longest commit of any.
@@ -84,6 +95,7 @@ class Engine {
   // Nobody's mailbox goes before all have stopped.
   std::unique_ptr<std::latch> all_stopped_;
   bool waited_ = false;
+  std::string dns_servers_;  // set by shard 0 before start() returns
 };
 
 }  // namespace sluice

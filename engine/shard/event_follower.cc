@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/defect.h"
 #include "engine/base/log.h"
 #include "engine/record/format.h"
 
@@ -230,6 +231,11 @@ Task<Status> EventFollower::tell_entries() {
       if (!flushed.ok()) co_return flushed;
     }
     if (taken % kSlice == 0) co_await yield();
+  }
+  if (defect(Defect::kEventsBehind)) {
+    position_.offset = std::max(told_, parser_->whole_bytes());
+    const Status saved = co_await save();
+    if (!saved.ok()) co_return saved;
   }
   const Status flushed = co_await flush();
   if (!flushed.ok()) co_return flushed;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "engine/spool/job_directory.h"
+
 namespace sluice {
 namespace {
 
@@ -34,15 +36,34 @@ Task<StatusOr<std::string>> FileTasks::read_whole(std::string path, uint64_t byt
   if (stat->is_symlink) {
     co_return invalid(path + " is a symbolic link; put the file itself there");
   }
-  if (stat->bytes > bytes_max) {
-    co_return invalid(path + " has " + std::to_string(stat->bytes) + " octets, more than " +
-                      std::to_string(bytes_max));
-  }
   const StatusOr<Handle> file = loop_.io().open_file(path, OpenMode::kRead);
+  co_return co_await read_opened(file, path, bytes_max);
+}
+
+Task<StatusOr<std::string>> FileTasks::read_whole_beneath(std::string directory, std::string name,
+                                                          uint64_t bytes_max) {
+  const StatusOr<Handle> file = loop_.io().open_beneath(directory, name);
+  co_return co_await read_opened(file, directory + "/" + name, bytes_max);
+}
+
+Task<StatusOr<std::string>> FileTasks::read_opened(StatusOr<Handle> file, std::string path,
+                                                   uint64_t bytes_max) {
   if (!file.ok()) co_return file.status();
-  StatusOr<std::string> octets = co_await read_part(*file, path, 0, stat->bytes);
+  std::string whole;
+  Status status;
+  while (status.ok()) {
+    const StatusOr<std::string> octets =
+        co_await read_part(*file, path, whole.size(), kCopiedAtOnce);
+    status = octets.status();
+    if (!status.ok() || octets->empty()) break;
+    whole += *octets;
+    if (whole.size() > bytes_max) {
+      status = invalid(path + " has more than " + std::to_string(bytes_max) + " octets");
+    }
+  }
   loop_.io().close(*file);
-  co_return octets;
+  if (!status.ok()) co_return status;
+  co_return whole;
 }
 
 Task<StatusOr<std::string>> FileTasks::read_part(Handle file, std::string path, uint64_t offset,
@@ -93,14 +114,6 @@ Task<Status> FileTasks::sync_directory(std::string path) {
   co_return synced;
 }
 
-Task<Status> FileTasks::sync_file(std::string path) {
-  const StatusOr<Handle> file = loop_.io().open_file(path, OpenMode::kRead);
-  if (!file.ok()) co_return file.status();
-  const Status synced = co_await sync_handle(*file, path);
-  loop_.io().close(*file);
-  co_return synced;
-}
-
 StatusOr<Handle> FileTasks::open_temporary(const std::string& temporary) {
   if (loop_.io().stat(temporary).ok()) RETURN_IF_ERROR(loop_.io().remove_file(temporary));
   return loop_.io().open_file(temporary, OpenMode::kCreate);
@@ -117,7 +130,7 @@ Task<Status> FileTasks::publish(Status written, std::string temporary, std::stri
 }
 
 Task<Status> FileTasks::write_durably(std::string path, std::string octets) {
-  const std::string temporary = path + ".tmp";
+  const std::string temporary = JobPaths::temporary(path);
   const StatusOr<Handle> file = open_temporary(temporary);
   if (!file.ok()) co_return file.status();
   octets_ = std::move(octets);
@@ -128,7 +141,7 @@ Task<Status> FileTasks::write_durably(std::string path, std::string octets) {
 }
 
 Task<Status> FileTasks::copy_durably(Handle from, std::string from_path, std::string path) {
-  const std::string temporary = path + ".tmp";
+  const std::string temporary = JobPaths::temporary(path);
   const StatusOr<Handle> file = open_temporary(temporary);
   if (!file.ok()) co_return file.status();
   Status status;

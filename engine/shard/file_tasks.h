@@ -20,6 +20,9 @@ class FileTasks {
 
   // The file's octets; a file of more than `bytes_max` is refused.
   Task<StatusOr<std::string>> read_whole(std::string path, uint64_t bytes_max);
+  // The same of a file in somebody else's directory: no link below `directory` is followed.
+  Task<StatusOr<std::string>> read_whole_beneath(std::string directory, std::string name,
+                                                 uint64_t bytes_max);
   // Octets [offset, offset + size) of an open file; shorter only at its end.
   Task<StatusOr<std::string>> read_part(Handle file, std::string path, uint64_t offset,
                                         size_t size);
@@ -32,14 +35,15 @@ class FileTasks {
   // Appends at `offset` and syncs.
   Task<Status> append_durably(std::string path, std::string octets, uint64_t offset);
   Task<Status> sync_directory(std::string path);
-  // What somebody else has written to the file, which may not be on the disk yet.
-  Task<Status> sync_file(std::string path);
+  // Of an open file or directory.
+  Task<Status> sync_handle(Handle file, std::string path);
 
  private:
   Task<IoResult> finish();
   Task<Status> write_and_sync(Handle file, std::string path, uint64_t offset);
   Task<Status> write_octets(Handle file, std::string path, uint64_t offset);
-  Task<Status> sync_handle(Handle file, std::string path);
+  Task<StatusOr<std::string>> read_opened(StatusOr<Handle> file, std::string path,
+                                          uint64_t bytes_max);
   Task<Status> publish(Status written, std::string temporary, std::string path);
   StatusOr<Handle> open_temporary(const std::string& temporary);
 

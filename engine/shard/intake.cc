@@ -146,10 +146,31 @@ Task<> Intake::keep_house() {
   }
 }
 
+// True when a job has, or had, that id: whatever lies under it belongs to that job.
+bool Intake::is_known(const std::string& id) const {
+  const SpoolPaths& spool = home_.peers().spool;
+  for (const std::string& path :
+       {spool.active_job(id), spool.active_job(arriving_name(id)), spool.done_job(id),
+        spool.failed_job(id), spool.incoming_job(claimed_name(id)),
+        spool.incoming_job(released_name(id))}) {
+    if (home_.io().stat(path).ok()) return true;
+  }
+  return false;
+}
+
+std::string Intake::fresh_id(const std::string& name) const {
+  std::string id = make_job_id(name, home_.wall_now(), home_.io().random().next());
+  // Dropped under the id of another job: a copy of what was sent, or refused, before.
+  while (is_known(id)) {
+    id = make_job_id(parse_job_id(id)->name, home_.wall_now(), home_.io().random().next());
+  }
+  return id;
+}
+
 Task<> Intake::take(std::string name) {
-  const std::string id = make_job_id(name, home_.wall_now(), home_.io().random().next());
+  const std::string id = fresh_id(name);
   const auto transfer = std::make_unique<JobTransfer>(home_.loop(), home_.peers().spool, id);
-  const Status claimed = transfer->claim(name);
+  const Status claimed = co_await transfer->claim(name);
   if (claimed.ok()) {
     co_await bring_in(*transfer, id);
   } else if (claimed.code() != absl::StatusCode::kNotFound) {
@@ -158,6 +179,9 @@ Task<> Intake::take(std::string name) {
     // Looked at again after a while, not five times a second.
     const auto wait = std::make_unique<Pause>(home_.loop());
     co_await wait_a_while(*wait);
+    const bool was_claimed =
+        home_.io().stat(home_.peers().spool.incoming_job(claimed_name(id))).ok();
+    if (was_claimed && !home_.draining()) co_await bring_in(*transfer, id);
   }
   std::erase(taking_, name);
 }
@@ -181,7 +205,7 @@ Task<> Intake::bring_in(JobTransfer& transfer, std::string id) {
   Status status = brought.status;
   if (status.ok()) {
     status = co_await begin_job(id);
-    while (status.code() == absl::StatusCode::kResourceExhausted) {
+    while (!status.ok() && !is_of_the_job(status)) {
       log(LogLevel::kError,
           "job " + id + " cannot be begun: " + message_of(status) + "; trying again");
       co_await wait_a_while(*wait);
@@ -190,7 +214,7 @@ Task<> Intake::bring_in(JobTransfer& transfer, std::string id) {
     }
   }
   if (status.ok()) {
-    transfer.clear_away();
+    co_await transfer.release();
   } else {
     co_await refuse(transfer, id, status);
   }
@@ -223,8 +247,6 @@ Task<Status> Intake::begin_job(std::string id) {
   load.id = id;
   load.created = home_.wall_now();
   load.shards = home_.peers().shard_count;
-  const Status made = home_.io().make_directory(JobPaths(load.directory).segments, 0750);
-  if (!made.ok()) co_return made;
   StatusOr<JobPtr> job = co_await load_job(home_.loop(), home_.config(), home_.limits(), load);
   if (!job.ok()) co_return job.status();
   const bool enrolled = co_await enroll(*job);

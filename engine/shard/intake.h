@@ -91,6 +91,8 @@ class Intake final : public ListTaker::Publisher {
   Task<Status> load_paused_sites();
   Task<> tell_shards(JobIndex job);
   Task<> take(std::string name);
+  bool is_known(const std::string& id) const;
+  std::string fresh_id(const std::string& name) const;
   void complain_of(const std::string& directory, const Status& why);
   Task<> take_claimed(std::string id);
   Task<> bring_in(JobTransfer& transfer, std::string id);
@@ -99,7 +101,8 @@ class Intake final : public ListTaker::Publisher {
   Task<> finish(JobPtr job);
   Task<> wait_a_while(Pause& pause);
   Task<Status> recover_job(std::string id, const JobRecovery* known);
-  Task<> recover_taking(const std::vector<std::string>& active_ids);
+  Task<Status> recover_taking(const std::vector<std::string>& active_ids);
+  Task<> release_taken(std::string id);
   Task<bool> refuse_unsent(std::string id, Status why);
   Task<> refuse(JobTransfer& transfer, std::string id, Status why);
   Task<bool> enroll(const JobPtr& job);

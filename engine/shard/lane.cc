@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/defect.h"
 #include "engine/base/log.h"
 #include "engine/schedule/connections.h"
 #include "engine/schedule/retry.h"
@@ -106,7 +107,7 @@ bool Lane::may_take(Instant now, Job& job) {
   Permit of_site;
   if (message_rate_) {
     of_site = message_rate_->take(now);
-    if (!of_site.granted) {
+    if (!of_site.granted && !defect(Defect::kIgnoreRate)) {
       permit_at_ = of_site.at;
       return false;
     }
@@ -203,7 +204,8 @@ void Lane::on_greeted(Connection& connection) {
 }
 
 void Lane::on_used_up(uint32_t accepted) {
-  if (accepted == last_used_up_) {
+  // A single message says little: who takes one and then defers may have meant that one.
+  if (accepted > 1 && accepted == last_used_up_) {
     learnt_deliveries_ = accepted;
     learnt_until_ = shard_.now() + kLearntFor;
   }
@@ -216,12 +218,12 @@ uint32_t Lane::deliveries_max() const {
   return allowed == 0 ? learnt_deliveries_ : std::min(allowed, learnt_deliveries_);
 }
 
-void Lane::on_unreachable(Instant began, std::string_view reason, bool greeted) {
+void Lane::on_unreachable(Instant began, std::string_view reason, bool greeted, bool local) {
   last_failure_ = reason;
   const uint32_t others = open_ - dialling_ - (greeted ? 1 : 0);
-  ramp_.failed(began, others, shard_.now(), shard_.io().random());
+  if (!local) ramp_.failed(began, others, shard_.now(), shard_.io().random());
   // A site that serves others is not down: it has a limit.
-  if (others > 0) return;
+  if (others > 0 && !local) return;
   const bool was_delayed =
       back_off_.delayed(site_.policy.consecutive_connection_failures_before_delay);
   back_off_.failed(began, shard_.now(), site_.policy.consecutive_connection_failures_before_delay,
@@ -254,7 +256,7 @@ bool Lane::on_answer(const Verdict& verdict) {
     if (verdict.state == State::kBounced) sender_refusals_ = 0;
     return false;
   }
-  if (++sender_refusals_ < kSenderRefusals) return false;
+  if (++sender_refusals_ < kSenderRefusals || defect(Defect::kBelieveRefusals)) return false;
   if (resume_at_ <= shard_.now()) {
     const bool for_good = verdict.state == State::kBounced;
     log(LogLevel::kError, "site " + site_.name + " refuses mail from source " +
@@ -476,7 +478,8 @@ void Lane::dial_more() {
   // Under a rate one idle connection is enough, and none is dialled before it may send.
   if (now < permit_at_ || (is_paced() && (!idle_.empty() || dialling_ > 0))) return;
   ConnectionDemand demand;
-  demand.connection_limit = site_.policy.connection_limit;
+  demand.connection_limit =
+      site_.policy.connection_limit + (defect(Defect::kOneMoreConnection) ? 1 : 0);
   demand.rows_ready =
       loaded_rows_ + queue_.rows_ready(shard_.peers().clock, now, 64 * demand.connection_limit);
   demand.open = open_;

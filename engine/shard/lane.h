@@ -108,8 +108,8 @@ class Lane {
   void remove_idle(Connection& connection);
   // A connection was greeted, or failed before that, or is gone.
   void on_greeted(Connection& connection);
-  // `greeted`: it had been greeted and is still counted.
-  void on_unreachable(Instant began, std::string_view reason, bool greeted);
+  // `greeted`: it had been greeted and is still counted. `local`: what failed is ours, not theirs.
+  void on_unreachable(Instant began, std::string_view reason, bool greeted, bool local);
   // The receiver had enough of a connection after `accepted` messages.
   void on_used_up(uint32_t accepted);
   // Messages of one connection: the policy's limit, and what the receiver was seen to take; 0: no

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "engine/base/defect.h"
 #include "engine/base/digest.h"
 #include "engine/base/log.h"
 #include "engine/shard/shard.h"
@@ -119,6 +120,7 @@ void ListTaker::take_record(const ListRecord& record) {
     ++meta_.duplicate;
     return;
   }
+  if (defect(Defect::kLoseLastRow) && builder_->full(shard_.limits())) return;
   builder_->add(row);
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/defect.h"
 #include "engine/base/log.h"
 #include "engine/schedule/retry.h"
 #include "engine/shard/intake.h"
@@ -51,6 +52,10 @@ bool Recorder::decide_retry(const Judged& judged, Verdict& verdict, Attempt& att
   const RetryDecision decision =
       next_attempt(std::max(judged.attempts, 1U), attempt.first_at, attempt.at,
                    job.spec.send.lifetime, shard_.retry(), shard_.io().random());
+  if (defect(Defect::kIgnoreLifetime) && decision.expired()) {
+    attempt.next_at = attempt.at + shard_.retry().retry_interval;
+    return true;
+  }
   if (decision.expired()) {
     verdict.reply.text = "lifetime ended; last reply: " + verdict.reply.text;
     return false;
@@ -76,15 +81,14 @@ void Recorder::append_unsynced(JobIndex job, std::vector<RowPlace>& out) const {
   }
 }
 
-void Recorder::on_stalled(const Status& status) {
-  log(LogLevel::kError, message_of(status));
-  stalled_ = was_full_ = true;
+void Recorder::on_stalled(const Status& status) { log(LogLevel::kError, message_of(status)); }
+
+void Recorder::on_resumed() {
+  log(LogLevel::kWarning, "there is room on the disk again: sending goes on");
+  shard_.nudge_lanes();
 }
 
 void Recorder::on_committed(std::span<const CommittedVerdict> verdicts) {
-  if (std::exchange(stalled_, false)) {
-    log(LogLevel::kWarning, "there is room on the disk again: sending goes on");
-  }
   const TickClock& clock = shard_.peers().clock;
   const WallTime wall_now = shard_.wall_now();
   for (const CommittedVerdict& verdict : verdicts) {
@@ -93,6 +97,7 @@ void Recorder::on_committed(std::span<const CommittedVerdict> verdicts) {
     pending_.pop_front();
     Job& job = *pending.segment->segment->job;
     job.progress.move(shard_.number(), pending.from, verdict.state);
+    if (defect(Defect::kCountTwice)) job.progress.add(shard_.number(), verdict.state, 1);
     if (verdict.attempted) job.progress.count_attempt(shard_.number());
     if (verdict.maybe_delivered) job.progress.count_maybe_delivered(shard_.number());
     if (verdict.state == State::kDelivered) {
@@ -103,9 +108,11 @@ void Recorder::on_committed(std::span<const CommittedVerdict> verdicts) {
     } else if (pending.lane == nullptr) {
       shard_.release(*pending.segment);
     } else {
-      const Instant due = shard_.now() + (verdict.next_at - wall_now);
+      Instant due = shard_.now() + (verdict.next_at - wall_now);
+      if (defect(Defect::kIgnoreDueTime)) due = shard_.now();
+      const uint32_t attempts = defect(Defect::kForgetAttempts) ? 0 : verdict.attempts;
       pending.lane->add_due(
-          DueRow::make(pending.segment->segment->ref, verdict.row.row, verdict.attempts,
+          DueRow::make(pending.segment->segment->ref, verdict.row.row, attempts,
                        clock.tick_for(due), static_cast<uint32_t>(unix_seconds(verdict.first_at))),
           job.index, job.spec.send.priority);
     }

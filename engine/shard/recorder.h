@@ -54,6 +54,7 @@ class Recorder final : public JournalListener {
   void on_committed(std::span<const CommittedVerdict> verdicts) override;
   void on_job_event_committed(JobIndex job, JobEvent event) override;
   void on_stalled(const Status& status) override;
+  void on_resumed() override;
   void on_failed(const Status& status) override;
 
  private:
@@ -70,7 +71,6 @@ class Recorder final : public JournalListener {
   Shard& shard_;
   std::deque<Pending> pending_;  // as many as the journal has uncommitted, in the same order
   bool was_full_ = false;
-  bool stalled_ = false;
 };
 
 }  // namespace sluice

@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "engine/base/defect.h"
 #include "engine/base/log.h"
 #include "engine/record/format.h"
 #include "engine/record/parser.h"
@@ -156,7 +157,8 @@ Task<Status> Intake::recover() {
   StatusOr<std::vector<std::string>> ids = home_.io().list(spool.active);
   if (!ids.ok()) co_return ids.status();
   std::erase_if(*ids, [](const std::string& id) { return id.front() == '.'; });
-  co_await recover_taking(*ids);
+  const Status taking = co_await recover_taking(*ids);
+  if (!taking.ok()) co_return taking;
   if (ids->empty()) co_return Status();
   Recovery recovery(*ids);
   const auto bench = std::make_unique<Workbench>(home_.loop());
@@ -164,6 +166,7 @@ Task<Status> Intake::recover() {
   if (!journals.ok()) co_return journals.status();
   for (const std::string& name : *journals) {
     if (!parse_journal_file_name(name)) continue;
+    if (defect(Defect::kSkipLastJournal) && name == journals->back()) continue;
     const Status status =
         co_await read_journal(home_.loop(), bench->files, spool.journal + "/" + name, recovery);
     if (!status.ok()) co_return status;
@@ -171,7 +174,10 @@ Task<Status> Intake::recover() {
   recovery.finish();
   for (const std::string& id : *ids) {
     const Status status = co_await recover_job(id, recovery.job(id));
-    if (status.ok()) continue;
+    if (status.ok()) {
+      co_await release_taken(id);
+      continue;
+    }
     const bool refused = co_await refuse_unsent(id, status);
     if (refused) continue;
     log(LogLevel::kError, "job " + id + " cannot go on and stays in active/: " +
@@ -180,46 +186,52 @@ Task<Status> Intake::recover() {
   co_return Status();
 }
 
-// What was on its way from incoming/ to active/ goes on.
-Task<> Intake::recover_taking(const std::vector<std::string>& active_ids) {
+// What was on its way from incoming/ to active/ goes on. An active job is released after it has
+// been taken up: until then its claimed directory tells that it may still be refused.
+Task<Status> Intake::recover_taking(const std::vector<std::string>& active_ids) {
   const SpoolPaths& spool = home_.peers().spool;
+  StatusOr<std::vector<std::string>> dropped = home_.io().list(spool.incoming);
+  if (!dropped.ok()) co_return dropped.status();
+  StatusOr<std::vector<std::string>> arrived = home_.io().list(spool.active);
+  if (!arrived.ok()) co_return arrived.status();
   std::vector<std::string> ids;
-  const StatusOr<std::vector<std::string>> dropped = home_.io().list(spool.incoming);
-  const StatusOr<std::vector<std::string>> arrived = home_.io().list(spool.active);
-  if (dropped.ok()) {
-    for (const std::string& name : *dropped) {
-      if (const auto id = parse_claimed_name(name)) ids.push_back(*id);
-    }
+  for (const std::string& name : *dropped) {
+    if (const auto id = parse_claimed_name(name)) ids.push_back(*id);
   }
-  if (arrived.ok()) {
-    for (const std::string& name : *arrived) {
-      if (const auto id = parse_arriving_name(name)) ids.push_back(*id);
-    }
+  for (const std::string& name : *arrived) {
+    if (const auto id = parse_arriving_name(name)) ids.push_back(*id);
   }
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   for (const std::string& id : ids) {
-    const bool taken = std::find(active_ids.begin(), active_ids.end(), id) != active_ids.end() ||
-                       home_.io().stat(spool.done_job(id)).ok() ||
-                       home_.io().stat(spool.failed_job(id)).ok();
-    if (taken) {
-      JobTransfer(home_.loop(), spool, id).clear_away();
+    if (std::find(active_ids.begin(), active_ids.end(), id) != active_ids.end()) continue;
+    const auto transfer = std::make_unique<JobTransfer>(home_.loop(), spool, id);
+    if (home_.io().stat(spool.failed_job(id)).ok()) {
+      co_await transfer->finish_setting_aside();
+    } else if (home_.io().stat(spool.done_job(id)).ok()) {
+      co_await transfer->release();
     } else {
       home_.services().spawn(take_claimed(id));
     }
   }
-  co_return;
+  co_return Status();
 }
 
-// A job that was killed between its arrival and its first segment may still be refused whole.
-Task<bool> Intake::refuse_unsent(std::string id, Status why) {
-  const bool of_the_job = why.code() == absl::StatusCode::kInvalidArgument ||
-                          why.code() == absl::StatusCode::kNotFound ||
-                          why.code() == absl::StatusCode::kUnimplemented;
-  const JobPaths paths(home_.peers().spool.active_job(id));
-  const StatusOr<std::vector<std::string>> segments = home_.io().list(paths.segments);
-  if (!of_the_job || !parse_job_id(id) || (segments.ok() && !segments->empty())) co_return false;
+// The end of taking an active job, where a process was killed before it came so far.
+Task<> Intake::release_taken(std::string id) {
   const auto transfer = std::make_unique<JobTransfer>(home_.loop(), home_.peers().spool, id);
+  co_await transfer->release();
+}
+
+// A job that was killed between its arrival and its release is new: it may still be refused whole.
+Task<bool> Intake::refuse_unsent(std::string id, Status why) {
+  const SpoolPaths& spool = home_.peers().spool;
+  const bool is_new = home_.io().stat(spool.incoming_job(claimed_name(id))).ok();
+  const StatusOr<std::vector<std::string>> segments =
+      home_.io().list(JobPaths(spool.active_job(id)).segments);
+  const bool unsent = segments.ok() ? segments->empty() : absl::IsNotFound(segments.status());
+  if (!is_new || !unsent || !is_of_the_job(why)) co_return false;
+  const auto transfer = std::make_unique<JobTransfer>(home_.loop(), spool, id);
   co_await refuse(*transfer, id, why);
   co_return true;
 }
@@ -247,6 +259,7 @@ Task<Status> Intake::recover_job(std::string id, const JobRecovery* known) {
   Counts left_out;
   for (const std::string& name : *names) {
     if (!parse_segment_name(name)) continue;
+    if (defect(Defect::kSkipLastSegment) && name == names->back()) continue;
     StatusOr<std::shared_ptr<PublishedSegment>> segment =
         co_await open_published(home_.loop(), bench->files, paths.segments + "/" + name);
     if (!segment.ok()) co_return segment.status();

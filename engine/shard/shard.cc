@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/defect.h"
 #include "engine/base/log.h"
 #include "engine/record/format.h"
 #include "engine/shard/intake.h"
@@ -11,6 +12,7 @@
 namespace sluice {
 namespace {
 
+constexpr Duration kLastEvents = std::chrono::seconds(1);
 constexpr size_t kSpareBuffersMax = 256;
 // Files of segments kept open between reads; beyond it they are opened for each.
 constexpr uint32_t kSegmentFilesMax = 32;
@@ -434,7 +436,7 @@ void Shard::wake_connections() {
 }
 
 Task<> Shard::cut_at_deadline() {
-  co_await drain_pause_.until(drain_deadline_);
+  if (!defect(Defect::kCutDrain)) co_await drain_pause_.until(drain_deadline_);
   cutting_ = true;
   wake_connections();
 }
@@ -445,7 +447,9 @@ Task<> Shard::drain_story() {
   co_await resolver_.close();
   co_await services_.close();
   co_await journal_.close();
-  for (const auto& follower : followers_) follower->finish(drain_deadline_);
+  // The journal is whole now: what was cut at the deadline is told as well.
+  const Instant told = std::max(drain_deadline_, now() + kLastEvents);
+  for (const auto& follower : followers_) follower->finish(told);
   co_await followings_.close();
   stopped_ = true;
 }

@@ -15,6 +15,7 @@ constexpr size_t kTimeLetters = 16;  // YYYYMMDDTHHMMSSZ
 constexpr std::string_view kBase32 = "abcdefghijklmnopqrstuvwxyz234567";
 constexpr std::string_view kSegmentEnd = ".seg";
 constexpr std::string_view kClaimed = ".taken-";
+constexpr std::string_view kReleased = ".left-";
 constexpr std::string_view kArriving = ".arriving-";
 constexpr size_t kSegmentDigits = 8;
 constexpr int64_t kSecondsPerDay = 86'400;
@@ -152,6 +153,12 @@ std::string JobPaths::segment(SegmentNumber number) const {
   return SpoolPaths::child(segments, segment_name(number));
 }
 
+std::string JobPaths::temporary(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  const size_t name = slash == std::string_view::npos ? 0 : slash + 1;
+  return std::string(path.substr(0, name)) + ".new-" + std::string(path.substr(name));
+}
+
 std::string segment_name(SegmentNumber number) {
   std::string digits = std::to_string(number);
   if (digits.size() < kSegmentDigits) digits.insert(0, kSegmentDigits - digits.size(), '0');
@@ -170,6 +177,7 @@ std::optional<SegmentNumber> parse_segment_name(std::string_view name) {
 }
 
 std::string claimed_name(std::string_view id) { return std::string(kClaimed).append(id); }
+std::string released_name(std::string_view id) { return std::string(kReleased).append(id); }
 std::string arriving_name(std::string_view id) { return std::string(kArriving).append(id); }
 
 std::optional<std::string> parse_claimed_name(std::string_view name) {

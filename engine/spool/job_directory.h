@@ -55,8 +55,9 @@ struct JobPaths {
   std::string outcomes;  // outcomes
 
   std::string segment(SegmentNumber number) const;
-  // Under this name a file is written before it is renamed to `path`.
-  static std::string temporary(std::string_view path) { return std::string(path) + ".tmp"; }
+  // Under this name, which no file of a job may have, a file is written before it is renamed to
+  // `path`.
+  static std::string temporary(std::string_view path);
 };
 
 // "00000007.seg"; numbers of more than eight digits have more.
@@ -64,9 +65,11 @@ std::string segment_name(SegmentNumber number);
 std::optional<SegmentNumber> parse_segment_name(std::string_view name);
 
 // A job on its way from incoming/ to active/ lies in incoming/ under claimed_name(id), and in
-// active/ under arriving_name(id) until it is there whole.
+// active/ under arriving_name(id) until it is there whole. What then is left in incoming/ has
+// released_name(id), which nobody takes up.
 std::string claimed_name(std::string_view id);
 std::string arriving_name(std::string_view id);
+std::string released_name(std::string_view id);
 // The id in a claimed or an arriving name.
 std::optional<std::string> parse_claimed_name(std::string_view name);
 std::optional<std::string> parse_arriving_name(std::string_view name);

@@ -5,6 +5,7 @@ given to `sluice submit` as well, which must say the same before it writes anyth
 """
 import csv
 import os
+import shutil
 import unittest
 
 from harness import Sandbox
@@ -83,7 +84,11 @@ class BadInput(unittest.TestCase):
             for path in (box.spool / "failed").glob(f"{name}-*/error.txt"):
                 return path
             return None
-        return box.wait_for(found, f"{name} in failed/")
+        path = box.wait_for(found, f"{name} in failed/")
+        # What was dropped and not copied follows it.
+        claimed = box.spool / "incoming" / f".taken-{path.parent.name}"
+        box.wait_for(lambda: not claimed.exists(), f"nothing left of {name} in incoming/")
+        return path
 
     def test_jobs_that_are_refused_whole(self):
         with Sandbox() as box:
@@ -113,6 +118,47 @@ class BadInput(unittest.TestCase):
             self.assertEqual(status.count("failed"), len(REFUSED))
             self.assertEqual(box.sender.stop(), 0)
             self.assertEqual(box.stop_sink()["identities"]["distinct"], 1)
+
+    def test_a_refused_job_keeps_its_folders(self):
+        with Sandbox() as box:
+            box.start_sink()
+            box.start_sender()
+            job = job_of(box, "folders", toml=JOB.format(
+                name="folders", extra="",
+                message='text = "parts/body.txt"\nhtml = "parts/typo.html"')
+                .replace("list.csv", "parts/list.csv"))
+            (job / "parts" / "deep").mkdir(parents=True)
+            for file in ("body.txt", "list.csv"):
+                (job / file).rename(job / "parts" / file)
+            (job / "parts" / "body.html").write_text("<p>not named</p>")
+            (job / "parts" / "deep" / "note.txt").write_text("a note")
+            before = {p.relative_to(job): p.read_bytes() for p in job.rglob("*") if p.is_file()}
+            box.drop(job)
+            error = self.error_of(box, "folders")
+            self.assertIn('message.html = "parts/typo.html": no such file', error.read_text())
+            failed = error.parent
+            after = {p.relative_to(failed): p.read_bytes() for p in failed.rglob("*")
+                     if p.is_file() and p != error}
+            self.assertEqual(after, before)
+            self.assertEqual(os.listdir(box.spool / "incoming"), [])
+
+            # Mended and dropped again, under the id that it was refused with.
+            again = box.directory / failed.name
+            shutil.copytree(failed, again)
+            (again / "parts" / "body.html").rename(again / "parts" / "typo.html")
+            box.drop(again)
+            self.assertEqual(box.wait_done("folders")["delivered"], 1)
+            self.assertTrue(failed.is_dir(), "what was refused stays as it was")
+            # And once more, under the id of one that is done.
+            [done] = (box.spool / "done").iterdir()
+            twin = box.directory / "twin" / done.name
+            shutil.copytree(again, twin)
+            hidden = box.spool / "incoming" / ".twin"
+            shutil.copytree(twin, hidden)
+            hidden.rename(box.spool / "incoming" / done.name)
+            box.wait_for(lambda: len(list((box.spool / "done").glob("*/summary.json"))) == 2,
+                         "done once more, under an id of its own")
+            self.assertEqual(box.sender.stop(), 0)
 
     def test_links_and_pipes(self):
         with Sandbox() as box:

@@ -167,6 +167,23 @@ class Commands(unittest.TestCase):
             self.assertIn("(a|b).mx.test", text)
             self.assertIn(f"{shaping}:3", text)
 
+            # By itself: no sluice runs.
+            self.assertEqual(two["from"], "dns")
+            box.start_sender()
+            [running] = objects(resolve("two.test", "--json"))
+            self.assertEqual(running["from"], "sender")
+            self.assertEqual(running["exchangers"], two["exchangers"])
+            self.assertEqual(running["limits"], two["limits"])
+            [again] = objects(resolve("two.test", "--json"))
+            self.assertEqual({f["source"] for f in again["facts"]}, {"cached"})
+            self.assertEqual([f["type"] for f in again["facts"]], ["MX", "A", "A"])
+            traced = resolve("public.test", "--trace", check=1).stdout.decode()
+            self.assertIn("not used: far.test 10.0.0.1: a private or other special address", traced)
+            self.assertRegex(traced, r"far\.test +A +10\.0\.0\.1 +fresh")
+            [anew] = objects(resolve("two.test", "--json", "--dns"))
+            self.assertEqual(anew["from"], "dns")
+            box.sender.stop()
+
             failures = objects(resolve("null.test", "gone.test", "slow.test", "public.test",
                                        "--json", check=1))
             self.assertEqual([f["failure"]["state"] for f in failures[:3]],

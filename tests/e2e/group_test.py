@@ -94,7 +94,7 @@ class AnotherUser(unittest.TestCase):
             self.drop_as(box, job_of(box, "closed"), DROPPER, 0o022)
             done = self.finished(box, "closed")
             self.assertEqual((done / "list.csv").stat().st_uid, SENDER, "copied")
-            self.assertEqual(os.listdir(incoming), [f".taken-{done.name}"])
+            self.assertEqual(os.listdir(incoming), [f".left-{done.name}"])
             box.sender.wait_for_line(rf"{done.name} was copied.*its owner may remove it")
 
             # One whose files it may not read: as long as it cannot even look whether job.toml is
@@ -112,9 +112,11 @@ class AnotherUser(unittest.TestCase):
         with Sandbox() as box:
             self.box_for_users(box)
             self.drop_as(box, job_of(box, "closed"), DROPPER, 0o022)
-            self.finished(box, "closed")
-            for _ in range(2):
+            done = self.finished(box, "closed")
+            for swept in (False, True):
                 box.sender.kill()
+                if swept:  # as keep_done does after its time
+                    shutil.rmtree(done)
                 box.sender = Process([str(box.directory / "sluice"), "run", "--config",
                                       str(box.config_file)], become(SENDER))
                 box.started.append(box.sender)

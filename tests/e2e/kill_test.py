@@ -55,9 +55,10 @@ class Kill(unittest.TestCase):
             print(f"\n{KILLS} kills, {self.ROWS} recipients: {twice} got it more than once "
                   f"({identities['more']} more than twice); in flight or not synced just before "
                   f"the kills: {sum(windows)} in all, {max(windows)} at most")
-            # What was asked a moment before the kill is not what was there at the kill.
-            self.assertLessEqual(twice, 2 * KILLS * max(windows))
-            self.assertLessEqual(max(windows), 400 * 2 + 65536)
+            # What was asked a moment before a kill is not what was there at the kill: 800 messages
+            # may be in flight on 400 connections.
+            self.assertLessEqual(twice, sum(windows) + KILLS * 400 * 2)
+            self.assertLess(twice, self.ROWS // 2, "a bound that says something")
 
 
 if __name__ == "__main__":

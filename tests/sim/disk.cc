@@ -224,6 +224,7 @@ IoError Disk::end_sync(const NodePtr& node, const std::string& path,
     }
     std::erase(node->dirty, std::pair(begin, end));
   }
+  if (error == IoError::kNone && synced) synced(path);
   return error;
 }
 
@@ -242,6 +243,7 @@ std::unique_ptr<Disk> Disk::after_crash(Random& random) const {
   }
   auto disk = std::make_unique<Disk>();
   disk->capacity = capacity;
+  disk->sync_max = sync_max;
   // Depth first, in the order of names: chance is drawn in the same order in every run.
   std::vector<std::pair<NodePtr, std::string>> todo = {{root_, ""}};
   while (!todo.empty()) {

@@ -51,7 +51,10 @@ class Disk {
   // Asked before each call: an error other than kNone is what the caller gets. A sync that fails so
   // loses the octets that it should have made durable.
   std::function<IoError(DiskCall call, const std::string& path)> fault;
-  uint64_t capacity = 1UL << 40;  // octets of all files; beyond it: kNoSpace
+  // Told after each sync that succeeded.
+  std::function<void(const std::string& path)> synced;
+  uint64_t capacity = 1UL << 40;                     // octets of all files; beyond it: kNoSpace
+  Duration sync_max = std::chrono::milliseconds(8);  // how long one may take
 
   // For whoever prepares or inspects the disk: durable at once; parents are made.
   void put(const std::string& path, std::string octets);

@@ -1,6 +1,9 @@
 #include "tests/sim/ledger.h"
 
+#include <algorithm>
+
 #include "engine/base/check.h"
+#include "engine/record/event.h"
 #include "engine/record/format.h"
 #include "engine/record/parser.h"
 #include "engine/spool/job_directory.h"
@@ -9,8 +12,7 @@
 namespace sluice::sim {
 namespace {
 
-using Key = std::tuple<std::string, uint32_t, uint32_t>;
-using Addresses = std::map<Key, std::string>;
+using Addresses = std::map<RowKey, std::string>;
 
 void read_segment(const std::string& octets, const std::string& job, Addresses& out) {
   const std::string_view view = octets;
@@ -54,38 +56,69 @@ LedgerEntry ledger_entry(const JournalEntry& entry) {
   out.attempts = entry.attempts;
   out.maybe_delivered = entry.maybe_delivered;
   out.at = entry.at;
+  out.first_at = entry.first_at;
   out.next_at = entry.next_at;
+  out.command = entry.command;
+  out.source = entry.source;
+  out.peer = entry.peer.ip;
+  out.session = entry.session;
   return out;
+}
+
+// The value behind "name": of a line of JSON, up to the next quote, comma or brace.
+std::string_view value_in(std::string_view line, std::string_view name) {
+  const std::string key = "\"" + std::string(name) + "\":";
+  const size_t at = line.find(key);
+  if (at == std::string_view::npos) return {};
+  line.remove_prefix(at + key.size());
+  if (line.starts_with('"')) line.remove_prefix(1);
+  return line.substr(0, line.find_first_of("\",}"));
+}
+
+std::string key_of(std::string_view recipient, std::string_view attempts, std::string_view type) {
+  return std::string(recipient) + " " + std::string(attempts) + " " + std::string(type);
 }
 
 }  // namespace
 
+void read_addresses(const Disk& disk, const std::string& spool, Addresses& out) {
+  const SpoolPaths paths(spool);
+  read_jobs(disk, paths.active, out);
+  read_jobs(disk, paths.done, out);
+}
+
+std::vector<std::pair<RowKey, LedgerEntry>> parse_journal(const std::string& name,
+                                                          std::string_view octets) {
+  std::vector<std::pair<RowKey, LedgerEntry>> out;
+  JournalParser parser(name);
+  parser.feed(octets);
+  parser.end();
+  JournalEntry entry;
+  JournalParser::Step step = parser.next(entry);
+  for (; step == JournalParser::Step::kEntry; step = parser.next(entry)) {
+    if (entry.kind != JournalEntry::Kind::kVerdict) continue;
+    out.emplace_back(RowKey{std::string(entry.job), entry.segment, entry.row}, ledger_entry(entry));
+  }
+  CHECK(step == JournalParser::Step::kEnd);
+  return out;
+}
+
 Ledger read_ledger(const Disk& disk, const std::string& spool) {
   const SpoolPaths paths(spool);
   Addresses addresses;
-  read_jobs(disk, paths.active, addresses);
-  read_jobs(disk, paths.done, addresses);
+  read_addresses(disk, spool, addresses);
   Ledger ledger;
   ledger.rows_in_segments = static_cast<uint32_t>(addresses.size());
   const NodePtr journal = disk.find(paths.journal);
   if (!journal) return ledger;
   for (const auto& [name, file] : journal->names) {
     if (!parse_journal_file_name(name)) continue;
-    JournalParser parser(name);
-    parser.feed(file->octets);
-    parser.end();
-    JournalEntry entry;
-    JournalParser::Step step = parser.next(entry);
-    for (; step == JournalParser::Step::kEntry; step = parser.next(entry)) {
-      if (entry.kind != JournalEntry::Kind::kVerdict) continue;
-      const Key key{std::string(entry.job), entry.segment, entry.row};
-      LedgerEntry line = ledger_entry(entry);
+    for (auto& [key, entry] : parse_journal(name, file->octets)) {
       const auto address = addresses.find(key);
       CHECK(address != addresses.end());
-      line.recipient = address->second;
-      ledger.rows[key].push_back(std::move(line));
+      entry.recipient = address->second;
+      ledger.rows[key].push_back(std::move(entry));
     }
-    CHECK(step == JournalParser::Step::kEnd);
   }
   for (const auto& [key, entries] : ledger.rows) {
     uint32_t finals = 0;
@@ -93,6 +126,22 @@ Ledger read_ledger(const Disk& disk, const std::string& spool) {
     if (finals > 1) ++ledger.final_twice;
   }
   return ledger;
+}
+
+std::string event_key(const LedgerEntry& entry) {
+  return key_of(entry.recipient, std::to_string(entry.attempts), event_type(entry.state));
+}
+
+std::set<std::string> events_in(std::string_view lines) {
+  std::set<std::string> out;
+  while (!lines.empty()) {
+    const size_t end = std::min(lines.find('\n'), lines.size());
+    const std::string_view line = lines.substr(0, end);
+    out.insert(key_of(value_in(line, "recipient"), value_in(line, "num_attempts"),
+                      value_in(line, "type")));
+    lines.remove_prefix(std::min(end + 1, lines.size()));
+  }
+  return out;
 }
 
 std::vector<LedgerEntry> Ledger::of(const std::string& recipient) const {

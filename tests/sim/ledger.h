@@ -6,10 +6,14 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
+#include "engine/base/net.h"
 #include "engine/base/time.h"
 #include "engine/model/reply.h"
 #include "engine/model/state.h"
@@ -26,12 +30,20 @@ struct LedgerEntry {
   uint32_t attempts = 0;
   bool maybe_delivered = false;
   WallTime at{};
+  WallTime first_at{};
   WallTime next_at{};
+  std::string command;
+  std::string source;
+  IpAddress peer;
+  uint64_t session = 0;  // 0: judged without a connection
 };
 
+// Job, segment, row.
+using RowKey = std::tuple<std::string, uint32_t, uint32_t>;
+
 struct Ledger {
-  // By (job, segment, row), in the order of the journal's files and entries.
-  std::map<std::tuple<std::string, uint32_t, uint32_t>, std::vector<LedgerEntry>> rows;
+  // In the order of the journal's files and entries.
+  std::map<RowKey, std::vector<LedgerEntry>> rows;
   uint32_t rows_in_segments = 0;
   // Rows with more than one final entry.
   uint32_t final_twice = 0;
@@ -41,5 +53,15 @@ struct Ledger {
 };
 
 Ledger read_ledger(const Disk& disk, const std::string& spool);
+
+// Its parts: the rows of all published segments; the verdicts of one journal file, without their
+// recipients.
+void read_addresses(const Disk& disk, const std::string& spool, std::map<RowKey, std::string>& out);
+std::vector<std::pair<RowKey, LedgerEntry>> parse_journal(const std::string& name,
+                                                          std::string_view octets);
+
+// What identifies a verdict in the event record: recipient, attempt, outcome.
+std::string event_key(const LedgerEntry& entry);
+std::set<std::string> events_in(std::string_view lines);
 
 }  // namespace sluice::sim

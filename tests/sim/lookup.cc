@@ -28,7 +28,8 @@ std::vector<std::string> words_of(std::string_view line) {
 }
 
 bool is_trouble(const std::string& word) {
-  return word == "SERVFAIL" || word == "NXDOMAIN" || word == "REFUSED" || word == "TIMEOUT";
+  return word == "SERVFAIL" || word == "NXDOMAIN" || word == "REFUSED" || word == "TIMEOUT" ||
+         word == "NODATA" || word == "TRUNCATED";
 }
 
 std::optional<RecordType> type_of(const std::string& word) {
@@ -122,10 +123,11 @@ LookupAnswer Zones::answer(const std::string& name, RecordType type) const {
       }
     }
   }
-  if (trouble == "TIMEOUT") {
+  if (trouble == "TIMEOUT" || all_down) {
     out.failure = LookupAnswer::Failure::kTimeout;
     return out;
   }
+  message.truncated = trouble == "TRUNCATED";
   if (trouble == "SERVFAIL") message.rcode = Rcode::kServerFailure;
   if (trouble == "REFUSED") message.rcode = Rcode::kRefused;
   if (trouble == "NXDOMAIN") message.rcode = Rcode::kNameError;

@@ -5,6 +5,8 @@
 //   example.com 60     MX 10 mx.example.com        with a TTL in seconds; else 300
 //   broken.example     SERVFAIL                    (REFUSED, NXDOMAIN, TIMEOUT likewise)
 //   www.broken.example A SERVFAIL                  for that type only
+//   empty.example      NODATA                      (TRUNCATED: an answer that was cut off)
+//   loop.example       CNAME loop.example
 //
 // A name that occurs exists; another is NXDOMAIN. Answers are real packets.
 // OWNERSHIP. Zones are shared by all shards' Lookups and may be changed between turns.
@@ -37,6 +39,7 @@ class Zones {
   Duration delay_min = std::chrono::microseconds(300);
   Duration delay_max = std::chrono::milliseconds(20);
   Duration timeout = std::chrono::seconds(10);  // until TIMEOUT is told
+  bool all_down = false;                        // no server answers anything
 
  private:
   struct Name {

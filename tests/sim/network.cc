@@ -34,6 +34,12 @@ void Network::connect(const SocketAddress& from, const SocketAddress& to, const 
   line->weather = weather_of(to.ip);
   world_.note("connect " + std::to_string(line->number) + " to " + to_string(to));
   const Duration trip = delay_of(*line);
+  uint32_t ports = 0;
+  for (const auto& [ends, count] : open_) ports += ends.first == from.ip ? count : 0;
+  if (ports >= ports_max) {
+    world_.after(Duration{}, owner, [done] { done(IoError::kAddressUnusable, nullptr); });
+    return;
+  }
   switch (line->weather.reach) {
     case Weather::Reach::kSilent:
       world_.after(kSilentTimeout, owner, [done] { done(IoError::kTimedOut, nullptr); });
@@ -53,10 +59,24 @@ void Network::connect(const SocketAddress& from, const SocketAddress& to, const 
       done(IoError::kRefused, nullptr);
       return;
     }
+    line->counted = true;
+    ++open_[{line->from.ip, line->to.ip}];
     done(IoError::kNone, line);
+    if (!line->ends[0].closed && opened) opened(*line);
     // Whoever dialled may have given up in the meantime.
     if (!line->ends[0].closed) server->second->on_connection(line);
   });
+}
+
+uint32_t Network::lines_open(const IpAddress& from, const IpAddress& to) const {
+  const auto found = open_.find({from, to});
+  return found == open_.end() ? 0 : found->second;
+}
+
+uint32_t Network::lines_open() const {
+  uint32_t sum = 0;
+  for (const auto& [ends, count] : open_) sum += count;
+  return sum;
 }
 
 Duration Network::delay_of(const Line& line) {
@@ -154,6 +174,7 @@ void Network::close(const LinePtr& line, int side) {
   if (mine.closed) return;
   mine.closed = true;
   mine.watcher = nullptr;
+  if (side == 0 && std::exchange(line->counted, false)) --open_[{line->from.ip, line->to.ip}];
   if (!mine.inbox.empty() && !mine.reset) {
     reset(line, side);
   } else {

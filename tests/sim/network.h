@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/base/net.h"
@@ -65,6 +66,7 @@ class Line {
   SocketAddress from;
   SocketAddress to;
   Weather weather;
+  bool counted = false;  // as open
   std::array<End, 2> ends;
 };
 
@@ -111,6 +113,13 @@ class Network {
   void close(const LinePtr& line, int side);
 
   uint64_t lines_made() const { return lines_; }
+  // Connections that stand, until whoever dialled has closed its end.
+  uint32_t lines_open(const IpAddress& from, const IpAddress& to) const;
+  uint32_t lines_open() const;
+
+  // Told of each connection that stands, before the server is.
+  std::function<void(const Line&)> opened;
+  uint32_t ports_max = 28'000;  // connections from one address; beyond it: kAddressUnusable
 
  private:
   Duration delay_of(const Line& line);
@@ -123,6 +132,7 @@ class Network {
   Weather default_weather_;
   std::map<IpAddress, Weather> weather_;
   std::map<SocketAddress, Server*> servers_;
+  std::map<std::pair<IpAddress, IpAddress>, uint32_t> open_;
   uint64_t lines_ = 0;
 };
 

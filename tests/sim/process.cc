@@ -156,6 +156,14 @@ void Process::drain(Duration timeout) {
   go_on();
 }
 
+void Process::reload(const ShapingRules& shaping, const Configuration::Retry& retry) {
+  for (const auto& member : members_) {
+    if (member->failed) continue;
+    const Executor::Scope scope(member->loop->executor());
+    member->shard->reload(shaping, retry);
+  }
+}
+
 std::vector<JobStatus> Process::jobs() const {
   return intake_ && phase_ == Phase::kRunning ? intake_->status() : std::vector<JobStatus>();
 }

@@ -46,6 +46,8 @@ class Process {
   bool halted() const { return peers_.halted.load(); }
 
   void drain(Duration timeout);
+  // As SIGHUP does.
+  void reload(const ShapingRules& shaping, const Configuration::Retry& retry);
   // Empty before the intake stands.
   std::vector<JobStatus> jobs() const;
   uint64_t turns() const { return turns_; }

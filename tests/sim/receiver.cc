@@ -14,6 +14,16 @@ bool begins(std::string_view line, std::string_view verb) {
                     [](char v, char c) { return v == (c >= 'a' && c <= 'z' ? c - 32 : c); });
 }
 
+uint16_t code_of(const std::string& reply) {
+  return reply.empty() ? uint16_t{250} : static_cast<uint16_t>(std::stoul(reply.substr(0, 3)));
+}
+
+constexpr Duration kTarpitOctet = std::chrono::milliseconds(300);
+constexpr Duration kOddPause = std::chrono::milliseconds(4);
+constexpr size_t kOddPacket = 40;
+constexpr Duration kEndlessPause = std::chrono::milliseconds(50);
+constexpr size_t kEndlessLines = 200;
+
 // What stands between < and >.
 std::string path_of(std::string_view line) {
   const size_t open = line.find('<');
@@ -33,23 +43,25 @@ class Receiver::Session final : public Watcher {
     if (welcome) {
       say("220 mx.sim ESMTP");
     } else {
-      say("421 4.7.0 too many connections");
-      end();
+      say_and_end("421 4.7.0 too many connections");
     }
   }
-  bool over() const { return over_; }
 
   void on_change(Line&, int) override {
     flush();
     if (over_) return;
     const Line::End& mine = line_->ends[1];
     in_ += receiver_.network_.take(line_, 1, SIZE_MAX);
-    while (!over_ && !ending_ && take_one()) {
+    if (deaf_) in_.clear();
+    while (!over_ && !ending_ && !deaf_ && take_one()) {
     }
     if (mine.reset || (mine.ended && mine.inbox.empty())) leave();
   }
 
  private:
+  const ReceiverRules& rules() const { return receiver_.rules; }
+  Witness* witness() const { return receiver_.witness; }
+
   // One command, or the content of one message. False when more octets are needed.
   bool take_one() {
     if (in_data_) return take_content();
@@ -58,17 +70,19 @@ class Receiver::Session final : public Watcher {
     const std::string line = in_.substr(0, end);
     in_.erase(0, end + 2);
     obey(line);
+    if (rules().drops_group) in_.clear();
     return true;
   }
 
   void obey(const std::string& line) {
-    if (begins(line, "EHLO")) {
-      say(std::string("250-mx.sim\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n") +
-          (receiver_.rules.pipelining ? "250-PIPELINING\r\n" : "") + "250 ENHANCEDSTATUSCODES");
-    } else if (begins(line, "HELO") || begins(line, "NOOP")) {
+    if (begins(line, "EHLO") && rules().no_ehlo) {
+      say("502 5.5.2 no such command");
+    } else if (begins(line, "EHLO") || begins(line, "HELO")) {
+      greet(line);
+    } else if (begins(line, "NOOP")) {
       say("250 2.0.0 mx.sim");
     } else if (begins(line, "MAIL FROM:")) {
-      start_message();
+      start_message(line);
     } else if (begins(line, "RCPT TO:")) {
       take_recipient(path_of(line));
     } else if (begins(line, "DATA")) {
@@ -82,23 +96,37 @@ class Receiver::Session final : public Watcher {
       forget_message();
       say("250 2.0.0 forgotten");
     } else if (begins(line, "QUIT")) {
-      say("221 2.0.0 bye");
-      end();
+      say_and_end("221 2.0.0 bye");
     } else {
       say("500 5.5.2 what?");
     }
   }
 
-  void start_message() {
-    if (has_sender_) return say("503 5.5.1 MAIL already given");
-    const uint32_t most = receiver_.rules.messages_per_line;
-    if (most != 0 && messages_ >= most) {
-      say("421 4.7.0 enough for one connection");
-      return end();
+  void greet(const std::string& line) {
+    if (witness() != nullptr) witness()->on_hello(*line_, line.substr(line.find(' ') + 1));
+    forget_message();
+    if (begins(line, "HELO")) return say("250 mx.sim");
+    say(std::string("250-mx.sim\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n") +
+        (rules().pipelining ? "250-PIPELINING\r\n" : "") +
+        (rules().refuses_size ? "250-SIZE 10000000\r\n" : "") + "250 ENHANCEDSTATUSCODES");
+  }
+
+  void start_message(const std::string& line) {
+    if (has_sender_) {
+      if (witness() != nullptr && !rules().drops_group) witness()->on_nested_mail(*line_);
+      return say("503 5.5.1 MAIL already given");
     }
+    const uint32_t most = rules().messages_per_line;
+    if (most != 0 && messages_ >= most) return say_and_end("421 4.7.0 enough for one connection");
+    if (rules().refuses_size && line.find(" SIZE=") != std::string::npos) {
+      return say("555 5.5.4 SIZE is not known");
+    }
+    receiver_.messages_.push_back(receiver_.world_.now());
+    const std::string reply = rules().mail ? rules().mail(messages_) : std::string();
+    if (witness() != nullptr) witness()->on_mail(*line_, code_of(reply), messages_);
+    if (!reply.empty()) return say(reply);
     ++messages_;
     has_sender_ = true;
-    receiver_.messages_.push_back(receiver_.world_.now());
     say("250 2.1.0 sender ok");
   }
 
@@ -107,8 +135,9 @@ class Receiver::Session final : public Watcher {
     receiver_.tries_.push_back({receiver_.world_.now(), recipient});
     const uint32_t attempt = ++receiver_.attempts_[recipient];
     std::string reply;
-    if (receiver_.rules.rcpt) reply = receiver_.rules.rcpt(recipient, attempt);
+    if (rules().rcpt) reply = rules().rcpt(recipient, attempt);
     receiver_.world_.note("rcpt " + recipient + " " + (reply.empty() ? "250" : reply));
+    if (witness() != nullptr) witness()->on_recipient(*line_, recipient, code_of(reply));
     if (reply.empty()) recipients_.push_back(recipient);
     say(reply.empty() ? "250 2.1.5 recipient ok" : reply);
   }
@@ -133,8 +162,12 @@ class Receiver::Session final : public Watcher {
   void judge(const std::string& content) {
     using Dot = ReceiverRules::Dot;
     const std::string& first = recipients_.front();
-    const Dot dot = receiver_.rules.dot ? receiver_.rules.dot(first) : Dot::kAnswer;
-    if (dot == Dot::kAnswer || dot == Dot::kTakeDrop) {
+    const Dot dot = rules().dot ? rules().dot(first) : Dot::kAnswer;
+    const Trick trick = dot == Dot::kAnswer ? draw_trick() : Trick::kNone;
+    // Whoever says 421 has not taken it.
+    if (trick == Trick::kGoAway) return say("", trick);
+    if (dot == Dot::kAnswer || dot == Dot::kTakeDrop || dot == Dot::kTakeClose) {
+      if (witness() != nullptr) witness()->on_taken(*line_, recipients_, content);
       for (const std::string& recipient : recipients_) {
         if (content.find("X-Recipient: " + recipient + "\r\n") == std::string::npos) {
           ++receiver_.misdirected_;
@@ -144,19 +177,29 @@ class Receiver::Session final : public Watcher {
         receiver_.world_.note("taken " + recipient + " " + std::to_string(content.size()));
       }
     }
+    if (dot == Dot::kRefuse && witness() != nullptr) {
+      for (const std::string& recipient : recipients_)
+        witness()->on_content_refused(recipient, 554);
+    }
     switch (dot) {
       case Dot::kAnswer:
-        return say("250 2.0.0 taken");
+        return say("250 2.0.0 taken", trick);
       case Dot::kRefuse:
         return say("554 5.7.1 not wanted");
       case Dot::kDefer:
         return say("451 4.3.0 not now");
+      case Dot::kTakeClose:
+        return leave();
       case Dot::kTakeDrop:
       case Dot::kDrop:
-        receiver_.world_.note("dropped " + std::to_string(line_->number));
-        receiver_.network_.reset(line_, 1);
-        return leave();
+        return drop();
     }
+  }
+
+  void drop() {
+    receiver_.world_.note("dropped " + std::to_string(line_->number));
+    receiver_.network_.reset(line_, 1);
+    leave();
   }
 
   void forget_message() {
@@ -164,9 +207,57 @@ class Receiver::Session final : public Watcher {
     recipients_.clear();
   }
 
-  void say(const std::string& reply) {
-    const Duration delay = receiver_.rules.reply_delay;
-    const std::string text = reply + "\r\n";
+  Trick draw_trick() const { return rules().trick ? rules().trick() : Trick::kNone; }
+  void say(const std::string& reply) { say(reply, draw_trick()); }
+
+  void say(const std::string& reply, Trick trick) {
+    if (trick != Trick::kNone) {
+      receiver_.world_.note("trick " + std::to_string(static_cast<int>(trick)) + " on " +
+                            std::to_string(line_->number));
+    }
+    switch (trick) {
+      case Trick::kNone:
+        return put(reply + "\r\n");
+      case Trick::kGoAway:
+        return put_and_end("421 4.3.2 going down\r\n");
+      case Trick::kReset:
+        return drop();
+      case Trick::kGarbage:
+        return put(std::string("\0\xff?? 25\r\n", 9));
+      case Trick::kHalfClose:
+        receiver_.network_.finish(line_, 1);
+        break;
+      case Trick::kEndless:
+        babble();
+        break;
+      case Trick::kSilent:
+        break;
+    }
+    deaf_ = true;
+    in_.clear();
+  }
+
+  void babble() {
+    if (over_) return;
+    for (size_t i = 0; i < kEndlessLines && out_.size() < 64'000; ++i) out_ += "250-and more\r\n";
+    flush();
+    receiver_.world_.after(kEndlessPause, &receiver_, [this] { babble(); });
+  }
+
+  void say_and_end(const std::string& reply) { put_and_end(reply + "\r\n"); }
+
+  // Closes once what was said has left.
+  void put_and_end(const std::string& text) {
+    ending_ = true;
+    put(text);
+    receiver_.world_.after(rules().reply_delay, &receiver_, [this] {
+      closing_ = true;
+      flush();
+    });
+  }
+
+  void put(const std::string& text) {
+    const Duration delay = rules().reply_delay;
     if (delay == Duration{}) {
       out_ += text;
       return flush();
@@ -177,20 +268,40 @@ class Receiver::Session final : public Watcher {
     });
   }
 
-  // Closes once what was said has left.
-  void end() {
-    ending_ = true;
-    receiver_.world_.after(receiver_.rules.reply_delay, &receiver_, [this] {
-      closing_ = true;
-      flush();
-    });
-  }
-
   void flush() {
     if (over_) return;
-    const size_t taken = receiver_.network_.write(line_, 1, out_);
-    out_.erase(0, taken);
+    switch (rules().manner) {
+      case Manner::kPlain:
+        write_some(out_.size());
+        break;
+      case Manner::kOneOctet:
+        while (!out_.empty() && write_some(1)) {
+        }
+        break;
+      case Manner::kOddPackets:
+        write_later(receiver_.world_.between(Duration{}, kOddPause),
+                    1 + receiver_.world_.random().below(kOddPacket));
+        break;
+      case Manner::kTarpit:
+        write_later(kTarpitOctet, 1);
+        break;
+    }
     if (closing_ && out_.empty()) leave();
+  }
+
+  bool write_some(size_t most) {
+    const size_t taken = receiver_.network_.write(line_, 1, std::string_view(out_).substr(0, most));
+    out_.erase(0, taken);
+    return taken > 0;
+  }
+
+  void write_later(Duration pause, size_t most) {
+    if (out_.empty() || std::exchange(writing_, true)) return;
+    receiver_.world_.after(pause, &receiver_, [this, most] {
+      writing_ = false;
+      if (over_) return;
+      if (write_some(most) || rules().manner == Manner::kPlain) flush();
+    });
   }
 
   void leave() {
@@ -208,6 +319,8 @@ class Receiver::Session final : public Watcher {
   uint32_t messages_ = 0;
   bool has_sender_ = false;
   bool in_data_ = false;
+  bool deaf_ = false;  // reads and never answers
+  bool writing_ = false;
   bool ending_ = false;
   bool closing_ = false;
   bool over_ = false;

@@ -1,8 +1,9 @@
 // An SMTP receiver as plain code on the Network: what it takes, refuses, drops, and what it saw.
 //
-// It speaks EHLO/HELO, MAIL, RCPT, DATA, RSET, NOOP and QUIT, with PIPELINING when told so. What it
-//   saw is kept apart from all that the engine says: the checkers compare the two.
-// OWNERSHIP. World and Network outlive it; it keeps its sessions. THREAD. One.
+// It speaks EHLO/HELO, MAIL, RCPT, DATA, RSET, NOOP and QUIT, with PIPELINING when told so, and as
+//   badly as its rules say. What it saw is kept apart from all that the engine says: the Witness,
+//   when there is one, compares the two.
+// OWNERSHIP. World, Network and Witness outlive it; it keeps its sessions. THREAD. One.
 // BUGS. Addresses are compared as octets; no extension beyond those that it names in EHLO.
 #pragma once
 
@@ -15,26 +16,55 @@
 #include <vector>
 
 #include "tests/sim/network.h"
+#include "tests/sim/witness.h"
 #include "tests/sim/world.h"
 
 namespace sluice::sim {
 
+// How replies leave.
+enum class Manner : uint8_t {
+  kPlain,
+  kOneOctet,    // each octet in a packet of its own
+  kOddPackets,  // cut and joined anywhere, whatever belongs together
+  kTarpit,      // an octet now and then
+};
+
+// What comes instead of a reply.
+enum class Trick : uint8_t {
+  kNone,
+  kGoAway,     // 421, and the end
+  kSilent,     // nothing, for ever; what comes is read
+  kHalfClose,  // the end of the stream, and what comes is read
+  kReset,      // what was read and said may be lost
+  kEndless,    // a reply that has no last line
+  kGarbage,    // octets that are no reply
+};
+
 struct ReceiverRules {
   bool pipelining = true;
   Duration reply_delay{};
+  Manner manner = Manner::kPlain;
   // The reply to RCPT, without end of line; "" accepts. `attempt` counts from 1.
   std::function<std::string(const std::string& recipient, uint32_t attempt)> rcpt;
+  // The reply to MAIL, behind so many that were accepted on this connection; "" accepts.
+  std::function<std::string(uint32_t accepted)> mail;
+  // Asked for each reply, the greeting too.
+  std::function<Trick()> trick;
   // After the final dot.
   enum class Dot : uint8_t {
-    kAnswer,    // taken and answered
-    kTakeDrop,  // taken, and the line torn before the reply
-    kDrop,      // not taken, and the line torn
-    kRefuse,    // not taken: 554
-    kDefer,     // not taken: 451
+    kAnswer,     // taken and answered
+    kTakeDrop,   // taken, and the line torn before the reply
+    kTakeClose,  // taken, and the line closed in order without a reply
+    kDrop,       // not taken, and the line torn
+    kRefuse,     // not taken: 554
+    kDefer,      // not taken: 451
   };
   std::function<Dot(const std::string& recipient)> dot;
   uint32_t messages_per_line = 0;  // then 421 to the next MAIL; 0: any number
   uint32_t lines_max = 0;          // open at a time; further ones get 421; 0: any number
+  bool refuses_size = false;       // offers SIZE and takes no SIZE=
+  bool drops_group = false;        // offers PIPELINING and forgets what came behind a command
+  bool no_ehlo = false;            // answers EHLO with 502
 };
 
 class Receiver final : public Server {
@@ -55,6 +85,7 @@ class Receiver final : public Server {
   ~Receiver() override;
 
   ReceiverRules rules;
+  Witness* witness = nullptr;
 
   const std::vector<Delivery>& deliveries() const { return deliveries_; }
   const std::vector<Try>& tries() const { return tries_; }            // every RCPT

@@ -44,10 +44,13 @@ Scene::Scene(SceneOptions options)
     : world(options.seed),
       network(world),
       disk(std::make_shared<Disk>()),
+      witness(world, network, kSpool, options.seed),
       options_(std::move(options)),
       config_(parse(options_)) {
   disk->put_directory(kSpool);
   disk->put_directory(std::string(kSpool) + "/incoming");
+  watch_disk();
+  network.opened = [this](const Line& line) { witness.on_line(line); };
   t_logging = &world;
   set_log_sink(take_line, LogLevel::kInfo);
 }
@@ -67,6 +70,7 @@ IpAddress Scene::address(uint8_t host) {
 Receiver& Scene::receiver(uint8_t host, ReceiverRules rules) {
   receivers_.push_back(std::make_unique<Receiver>(world, network, SocketAddress{address(host), 25},
                                                   std::move(rules)));
+  receivers_.back()->witness = &witness;
   return *receivers_.back();
 }
 
@@ -99,36 +103,66 @@ void Scene::drop_job(const std::string& name, const std::vector<std::string>& re
                 "[message]\ntext = \"body.txt\"\n[list]\nfile = \"list.csv\"\n"
                 "[headers]\nX-Recipient = \"{{email}}\"\n[send]\n" +
                 send);
-  jobs_[name] = static_cast<int64_t>(recipients.size());
+  jobs_.insert(name);
+  witness.expect_job(name, static_cast<int64_t>(recipients.size()), recipients);
 }
 
 void Scene::start() {
   CHECK(process_ == nullptr);
-  taken_so_far_.clear();
   world.note("start");
+  witness.on_start();
   process_ = std::make_unique<Process>(world, network, zones, disk, config_, options_.limits);
 }
 
 void Scene::crash() {
-  CHECK(process_ != nullptr);
   world.note("crash");
+  take_down();
+  witness.on_crash(*disk);
+}
+
+// What was not synced may be gone.
+void Scene::take_down() {
+  CHECK(process_ != nullptr);
   std::shared_ptr<Disk> left = disk->after_crash(world.random());
-  left->fault = disk->fault;
-  disk->fault = nullptr;
+  left->fault = std::exchange(disk->fault, nullptr);
+  disk->synced = nullptr;
   t_logging = nullptr;
   process_.reset();
   t_logging = &world;
   disk = std::move(left);
+  watch_disk();
+}
+
+void Scene::watch_disk() {
+  disk->synced = [this](const std::string& path) { witness.on_synced(*disk, path); };
+}
+
+void Scene::reload() {
+  world.note("reload");
+  process_->reload(config_.shaping, config_.retry);
+}
+
+bool Scene::drain(Duration timeout) {
+  world.note("drain");
+  // Commits of what was answered at the deadline are on their way still.
+  const Duration grace = std::chrono::seconds(1) + 10 * disk->sync_max;
+  witness.on_drain(timeout);
+  process_->drain(timeout);
+  const bool ended = run_until([this] { return process_->stopped(); }, timeout + grace);
+  if (!ended && !witness.broken()) witness.violate(11, "a drain does not end");
+  take_down();
+  witness.on_end(*disk);
+  return ended;
 }
 
 bool Scene::run_until(const std::function<bool()>& done, Duration at_most) {
   const Instant deadline = world.now() + at_most;
   uint64_t steps_of_moment = 0;
   while (!done()) {
+    if (witness.broken()) return false;
     ++steps_;
     if (++steps_of_moment > kStepsOfMomentMax) {
-      ADD_FAILURE() << "invariant 5, seed " << options_.seed << ": busy without end at "
-                    << world.age().count() << " ns";
+      witness.violate(5, "busy without end");
       return false;
     }
     // What happens at the same moment happens in any order.
@@ -138,7 +172,7 @@ bool Scene::run_until(const std::function<bool()>& done, Duration at_most) {
       continue;
     }
     if (process_ && process_->step()) {
-      check();
+      witness.on_step(process_->jobs());
       continue;
     }
     if (world.run_due()) continue;
@@ -184,28 +218,6 @@ JobSummary Scene::summary(const std::string& name) const {
     return *summary;
   }
   return {};
-}
-
-// Invariant 1: the ten counts add up to the rows taken, always; none is below zero; what was taken
-// stays taken; and the sum is the list's once the list is taken.
-void Scene::check() {
-  for (const JobStatus& job : process_->jobs()) {
-    if (job.phase == "failed") continue;
-    const int64_t total = job.counts.total();
-    int64_t least = 0;
-    for (const int64_t count : job.counts.states) least = std::min(least, count);
-    const auto rows = jobs_.find(job.name);
-    int64_t& so_far = taken_so_far_[job.id];
-    const bool whole = job.phase == "sending" || job.phase == "done";
-    const bool fits =
-        rows != jobs_.end() && total <= rows->second && (!whole || total == rows->second);
-    if (least < 0 || total < so_far || !fits) {
-      ADD_FAILURE() << "invariant 1, seed " << options_.seed << ": job " << job.id << " in phase "
-                    << job.phase << " counts " << total << " rows after " << so_far
-                    << ", least count " << least;
-    }
-    so_far = std::max(so_far, total);
-  }
 }
 
 std::vector<std::string> recipients_over(uint32_t count, uint32_t domains) {

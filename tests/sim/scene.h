@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "tests/sim/network.h"
 #include "tests/sim/process.h"
 #include "tests/sim/receiver.h"
+#include "tests/sim/witness.h"
 #include "tests/sim/world.h"
 
 namespace sluice::sim {
@@ -46,6 +48,7 @@ class Scene {
   Network network;
   Zones zones;
   std::shared_ptr<Disk> disk;
+  Witness witness;
 
   // A receiver at 10.0.0.`host`, port 25.
   Receiver& receiver(uint8_t host, ReceiverRules rules = {});
@@ -62,11 +65,15 @@ class Scene {
   void start();
   // The power goes: what was not synced may be gone. start() begins anew.
   void crash();
+  // SIGTERM, then the power: false when it does not end within its deadline.
+  bool drain(Duration timeout);
+  // SIGHUP, with the same files.
+  void reload();
   bool is_up() const { return process_ != nullptr; }
   Process& process() { return *process_; }
 
-  // Runs until `done`; false when `at_most` of virtual time has passed, or nothing is left to
-  // happen, before.
+  // Runs until `done`; false when `at_most` of virtual time has passed, nothing is left to happen,
+  // or the witness has seen enough, before.
   bool run_until(const std::function<bool()>& done, Duration at_most);
   bool run_for(Duration time);  // always true
   // Until every dropped job lies in done/.
@@ -80,13 +87,13 @@ class Scene {
   uint64_t steps() const { return steps_; }
 
  private:
-  void check();
+  void watch_disk();
+  void take_down();
 
   const SceneOptions options_;
   Configuration config_;
   std::vector<std::unique_ptr<Receiver>> receivers_;
-  std::map<std::string, int64_t> jobs_;          // rows, by the name of the drop
-  std::map<std::string, int64_t> taken_so_far_;  // by job id, of this process
+  std::set<std::string> jobs_;  // names of what was dropped
   std::unique_ptr<Process> process_;
   uint64_t steps_ = 0;
 };

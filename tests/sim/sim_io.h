@@ -30,8 +30,7 @@ namespace sluice::sim {
 struct DiskPace {
   Duration quick_min = std::chrono::microseconds(5);  // reads and writes
   Duration quick_max = std::chrono::microseconds(200);
-  Duration sync_min = std::chrono::microseconds(100);
-  Duration sync_max = std::chrono::milliseconds(8);
+  Duration sync_min = std::chrono::microseconds(100);  // at most: Disk::sync_max
 };
 
 class SimIo final : public Io, private Watcher {

@@ -95,7 +95,7 @@ void SimIo::write(Operation& op, Handle file, std::span<const iovec> pieces, uin
 void SimIo::sync(Operation& op, Handle file) {
   const NodePtr node = descriptors_.at(file).node;
   const std::string path = descriptors_.at(file).path;
-  const Duration delay = world_->between(pace.sync_min, pace.sync_max);
+  const Duration delay = world_->between(pace.sync_min, disk_->sync_max);
   start_file(op, file, delay, [this, node, path, ranges = disk_->begin_sync(node)]() -> IoResult {
     const IoError error = disk_->end_sync(node, path, ranges);
     world_->note("sync " + path + " " + std::string(name_of(error)));

@@ -1,4 +1,5 @@
-// `sluice resolve`: how mail for a domain would go: exchangers, site, limits. Asks DNS itself.
+// `sluice resolve`: how mail for a domain would go: exchangers, site, limits. Asks the running
+// sender what it goes by, and DNS itself where none runs.
 #include <algorithm>
 #include <cstdio>
 #include <map>
@@ -8,6 +9,8 @@
 #include <vector>
 
 #include "engine/base/strings.h"
+#include "engine/control/admin_client.h"
+#include "engine/control/route_document.h"
 #include "engine/resolve/cares_lookup.h"
 #include "engine/resolve/resolver.h"
 #include "engine/ring/uring_io.h"
@@ -30,6 +33,8 @@ struct ResolveOptions {
   std::vector<std::string> domains;
   std::string config;
   bool json = false;
+  bool trace = false;
+  bool dns = false;
 };
 
 // Says to the cache that nothing of it is held while the loop waits.
@@ -43,11 +48,11 @@ class Unhold final : public WaitObserver {
   Resolver& resolver_;
 };
 
-using Routes = std::map<std::string, RoutePtr>;
+using Routes = std::map<std::string, ExplainedRoute>;
 
-Task<> find_route(Resolver& resolver, std::string domain, RoutePtr& out) {
-  RoutePtr route = co_await resolver.route(std::move(domain));
-  out = std::move(route);
+Task<> find_route(Resolver& resolver, std::string domain, ExplainedRoute& out) {
+  RoutePtr route = co_await resolver.route(std::move(domain), &out.trace);
+  out.route = std::move(route);
 }
 
 // Fills in the routes of all names in `routes`, many at a time.
@@ -82,16 +87,7 @@ StatusOr<std::string> domain_of(const std::string& given) {
   return std::string(parsed.address.domain);
 }
 
-StatusOr<int> resolve(const ResolveOptions& options) {
-  std::vector<std::string> domains;
-  for (const std::string& given : options.domains) {
-    ASSIGN_OR_RETURN(std::string domain, domain_of(given));
-    domains.push_back(std::move(domain));
-  }
-  ASSIGN_OR_RETURN(
-      const LoadedConfiguration loaded,
-      load_configuration(options.config.empty() ? default_configuration_path() : options.config));
-  const Configuration& config = loaded.configuration;
+Status ask_dns(const Configuration& config, Routes& routes) {
   ASSIGN_OR_RETURN(const std::unique_ptr<UringIo> io,
                    UringIo::create({.operations_max = kOperations}));
   Loop loop(*io, {.frame_bytes_max = 64UL << 20, .mailbox_entries = 1'024});
@@ -103,36 +99,68 @@ StatusOr<int> resolve(const ResolveOptions& options) {
   Resolver resolver(loop, *lookup, cache, resolver_options_of(config));
   Unhold unhold(resolver);
   loop.observe_waits(&unhold);
+  find_routes(loop, resolver, routes);
+  for (auto& [domain, explained] : routes) {
+    explained.servers = lookup->servers();
+    explained.lives = std::max(explained.route->expires - loop.now(), Duration(0));
+  }
+  run_task(loop, [&resolver] { return close_resolver(resolver); });
+  loop.observe_waits(nullptr);
+  return {};
+}
 
+// Unavailable when no sluice runs.
+Status ask_sender(const std::string& socket, Routes& routes) {
+  for (auto& [domain, explained] : routes) {
+    ASSIGN_OR_RETURN(const std::string document,
+                     admin_get(socket, "/api/v1/resolve?domain=" + query_value(domain)));
+    ASSIGN_OR_RETURN(explained, parse_route_document(document));
+  }
+  return {};
+}
+
+StatusOr<int> resolve(const ResolveOptions& options) {
+  std::vector<std::string> domains;
+  for (const std::string& given : options.domains) {
+    ASSIGN_OR_RETURN(std::string domain, domain_of(given));
+    domains.push_back(std::move(domain));
+  }
+  ASSIGN_OR_RETURN(
+      const LoadedConfiguration loaded,
+      load_configuration(options.config.empty() ? default_configuration_path() : options.config));
+  const Configuration& config = loaded.configuration;
   Routes routes;
   for (const std::string& domain : domains) routes[domain];
   for (const ShapingRule& rule : config.shaping) {
     if (rule.domain != "default") routes[rule.domain];
   }
-  find_routes(loop, resolver, routes);
+  const bool from_sender = !options.dns && ask_sender(config.admin.socket, routes).ok();
+  if (!from_sender) RETURN_IF_ERROR(ask_dns(config, routes));
+
   std::vector<std::string> rule_sites;
   for (const ShapingRule& rule : config.shaping) {
-    const auto route = routes.find(rule.domain);
-    const bool known = route != routes.end() && route->second->usable();
-    rule_sites.push_back(known ? route->second->site : std::string());
+    const auto found = routes.find(rule.domain);
+    const bool known = found != routes.end() && found->second.route->usable();
+    rule_sites.push_back(known ? found->second.route->site : std::string());
   }
   std::string out;
   int code = kDone;
   for (size_t i = 0; i < domains.size(); ++i) {
+    const ExplainedRoute& explained = routes[domains[i]];
     RouteReport report;
     report.asked = options.domains[i];
     report.domain = domains[i];
-    report.route = routes[domains[i]];
-    report.limits = limits_in_force(config, rule_sites, domains[i], report.route->site);
-    report.servers = lookup->servers();
-    report.lives = std::max(report.route->expires - loop.now(), Duration(0));
-    report.now = io->wall_now();
+    report.route = explained.route;
+    report.limits = limits_in_force(config, rule_sites, domains[i], explained.route->site);
+    report.servers = explained.servers;
+    report.lives = explained.lives;
+    report.trace = explained.trace;
+    report.from_sender = from_sender;
+    report.now = wall_now();
     if (!report.route->usable()) code = kNotAllDelivered;
     if (!options.json && i > 0) out += "\n";
-    out += options.json ? route_json(report) : route_words(report);
+    out += options.json ? route_json(report) : route_words(report, options.trace);
   }
-  run_task(loop, [&resolver] { return close_resolver(resolver); });
-  loop.observe_waits(nullptr);
   RETURN_IF_ERROR(print(out));
   return code;
 }
@@ -147,9 +175,11 @@ void add_resolve(CLI::App& app, int& exit_code) {
   command->add_option("--config", options->config,
                       "The configuration (default: $SLUICE_CONFIG, else /etc/sluice/sluice.toml)");
   command->add_flag("--json", options->json, "A JSON object a line");
+  command->add_flag("--trace", options->trace, "Each answer of DNS that it rests on, with its age");
+  command->add_flag("--dns", options->dns, "Ask DNS anew, also where a sluice runs");
   command->footer(
-      "Asks DNS anew, by the configuration's rules; a running sluice may still use an older "
-      "answer.\nEnds with 1 when mail for one of them cannot go.\n"
+      "Asks the running sluice, whose answers are those that mail goes by; DNS itself where none "
+      "runs.\nEnds with 1 when mail for one of them cannot go.\n"
       "Example: sluice resolve example.com bücher.example --json");
   command->callback([options, &exit_code] {
     const StatusOr<int> code = resolve(*options);

@@ -62,6 +62,8 @@ constexpr Key kKeys[] = {
      [](const P& p, const C&) { return words(p.timeouts.rcpt_to); }},
     {"data_timeout", [](const R& r) { return r.data_timeout.has_value(); },
      [](const P& p, const C&) { return words(p.timeouts.data); }},
+    {"data_block_timeout", [](const R& r) { return r.data_block_timeout.has_value(); },
+     [](const P& p, const C&) { return words(p.timeouts.data_block); }},
     {"data_dot_timeout", [](const R& r) { return r.data_dot_timeout.has_value(); },
      [](const P& p, const C&) { return words(p.timeouts.data_dot); }},
     {"rset_timeout", [](const R& r) { return r.rset_timeout.has_value(); },
@@ -85,6 +87,41 @@ std::string addresses_words(const Exchanger& exchanger) {
   std::vector<std::string> addresses;
   for (const IpAddress& address : exchanger.addresses) addresses.push_back(to_string(address));
   return join(addresses, " ");
+}
+
+std::string unusable_words(const RouteTrace& trace) {
+  std::string out;
+  for (const UnusableAddress& unusable : trace.unusable) {
+    out += "not used: " + escaped(unusable.exchanger) +
+           (unusable.address.empty() ? "" : " " + unusable.address) + ": " + unusable.why + "\n";
+  }
+  return out;
+}
+
+std::string trace_words(const RouteTrace& trace) {
+  Table table({"NAME", "TYPE", "ANSWER", "SOURCE", ">AGE", ">GOOD FOR", "AD"});
+  for (const DnsFact& fact : trace.facts) {
+    std::string answer =
+        fact.kind == "records" ? escaped(join(fact.records, ", "), 200) : fact.kind;
+    if (!fact.detail.empty()) answer += ": " + escaped(fact.detail, 200);
+    table.add({escaped(fact.name), fact.type, answer, fact.source, duration_words(fact.age),
+               duration_words(fact.lives), fact.secure ? "yes" : "no"});
+  }
+  return table.text();
+}
+
+Json json_of(const DnsFact& fact) {
+  Json json;
+  json["name"] = fact.name;
+  json["type"] = fact.type;
+  json["kind"] = fact.kind;
+  json["source"] = fact.source;
+  json["secure"] = fact.secure;
+  json["age"] = to_seconds(fact.age);
+  json["expires_in"] = to_seconds(fact.lives);
+  json["records"] = fact.records;
+  json["detail"] = fact.detail.empty() ? Json() : Json(escaped(fact.detail));
+  return json;
 }
 
 }  // namespace
@@ -113,7 +150,7 @@ std::vector<LimitInForce> limits_in_force(const Configuration& config,
   return limits;
 }
 
-std::string route_words(const RouteReport& report) {
+std::string route_words(const RouteReport& report, bool with_trace) {
   const Route& route = *report.route;
   std::string out = escaped(report.domain);
   if (report.asked != report.domain) out += " (" + escaped(report.asked) + ")";
@@ -129,8 +166,11 @@ std::string route_words(const RouteReport& report) {
     }
     out += table.text();
   }
-  out += "asked " + report.servers + "; good for " + duration_words(report.lives) +
+  out += unusable_words(report.trace);
+  out += std::string(report.from_sender ? "as the running sluice goes by, which asks " : "asked ") +
+         report.servers + "; good for " + duration_words(report.lives) +
          (route.stale ? ", rests on an expired answer" : "") + "\n";
+  if (with_trace) out += trace_words(report.trace);
   if (!route.usable()) return out;
   Table table({"LIMIT (of each source)", "VALUE", "FROM"});
   for (const LimitInForce& limit : report.limits) {
@@ -168,6 +208,16 @@ std::string route_json(const RouteReport& report) {
     failure["text"] = escaped(reply.text);
     json["failure"] = std::move(failure);
   }
+  json["unusable"] = Json::array();
+  for (const UnusableAddress& unusable : report.trace.unusable) {
+    json["unusable"].push_back({{"exchanger", unusable.exchanger},
+                                {"preference", unusable.preference},
+                                {"address", unusable.address},
+                                {"why", unusable.why}});
+  }
+  json["facts"] = Json::array();
+  for (const DnsFact& fact : report.trace.facts) json["facts"].push_back(json_of(fact));
+  json["from"] = report.from_sender ? "sender" : "dns";
   json["servers"] = report.servers;
   json["expires_in"] = to_seconds(report.lives);
   json["expires"] = format_utc(report.now + report.lives);

@@ -9,6 +9,7 @@
 #include "engine/model/configuration.h"
 #include "engine/model/policy.h"
 #include "engine/model/route.h"
+#include "engine/resolve/route_trace.h"
 
 namespace sluice::tools {
 
@@ -32,9 +33,12 @@ struct RouteReport {
   std::vector<LimitInForce> limits;
   std::string servers;  // that were asked
   Duration lives{};     // until the route is asked for again
+  RouteTrace trace;
+  bool from_sender = false;  // it is what the running sender goes by
   WallTime now{};
 };
-std::string route_words(const RouteReport& report);
+// `with_trace`: every DNS fact as well.
+std::string route_words(const RouteReport& report, bool with_trace);
 std::string route_json(const RouteReport& report);
 
 }  // namespace sluice::tools

@@ -80,17 +80,17 @@ Status read_journal_file(int descriptor, const std::string& path,
 }
 
 // Those that nobody has taken yet; who may not look into incoming/ does not see them.
-void add_dropped(const SpoolPaths& spool, std::vector<FoundJob>& jobs) {
-  const StatusOr<OpenDirectory> incoming = OpenDirectory::open(spool.incoming);
-  if (!incoming.ok()) return;
-  const StatusOr<std::vector<std::string>> names = incoming->list();
+void add_dropped(const OpenDirectory& root, std::vector<FoundJob>& jobs) {
+  const StatusOr<std::vector<std::string>> names = root.list("incoming");
   if (!names.ok()) return;
   for (const std::string& name : *names) {
     const std::optional<std::string> claimed = parse_claimed_name(name);
     const std::string id = claimed.value_or(name);
-    const bool arrived = std::any_of(jobs.begin(), jobs.end(),
-                                     [&](const FoundJob& job) { return job.id == id; });
-    if (!arrived && (claimed || is_takeable(name))) jobs.push_back({id, Place::kIncoming});
+    const bool arrived =
+        std::any_of(jobs.begin(), jobs.end(), [&](const FoundJob& job) { return job.id == id; });
+    if (arrived || (!claimed && !is_takeable(name))) continue;
+    // Only a directory can be a job.
+    if (root.list("incoming/" + name).ok()) jobs.push_back({id, Place::kIncoming});
   }
 }
 
@@ -169,8 +169,8 @@ StatusOr<std::vector<FoundJob>> list_jobs(const SpoolPaths& spool) {
       if (name[0] != '.') jobs.push_back({name, place});
     }
   }
+  add_dropped(root, jobs);
   std::sort(jobs.begin(), jobs.end(), is_older);
-  add_dropped(spool, jobs);
   return jobs;
 }
 

@@ -18,6 +18,7 @@ namespace sluice::tools {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const std::string kJob = "july-20231114T221320Z-abcdef";
 
@@ -145,6 +146,35 @@ TEST(RouteReport, TellsWhichRuleSetALimit) {
   EXPECT_EQ(limit("smtp_port", "x.example", "mx.x.example"), "25");
 }
 
+TEST(RouteReport, ShowsWhatItRestsOn) {
+  auto route = std::make_shared<Route>();
+  route->site = "(a|b).mx.example";
+  route->exchangers.push_back({"a.mx.example", 10, {*parse_ip("192.0.2.1")}});
+  RouteReport report;
+  report.asked = report.domain = "x.example";
+  report.route = route;
+  report.servers = "127.0.0.1:53";
+  report.from_sender = true;
+  report.trace.unusable.push_back({"b.mx.example", 20, "10.0.0.1", "private"});
+  DnsFact fact;
+  fact.name = "x.example";
+  fact.type = "MX";
+  fact.kind = "records";
+  fact.source = "stale";
+  fact.age = std::chrono::seconds(61);
+  fact.records = {"10 a.mx.example", "20 b.mx.example"};
+  report.trace.facts.push_back(fact);
+  const std::string brief = route_words(report, false);
+  EXPECT_THAT(brief, HasSubstr("not used: b.mx.example 10.0.0.1: private\n"));
+  EXPECT_THAT(brief, HasSubstr("as the running sluice goes by, which asks 127.0.0.1:53"));
+  EXPECT_THAT(brief, Not(HasSubstr("stale")));
+  const std::string whole = route_words(report, true);
+  EXPECT_THAT(whole, HasSubstr("10 a.mx.example, 20 b.mx.example"));
+  EXPECT_THAT(whole, HasSubstr("stale"));
+  EXPECT_THAT(whole, HasSubstr("1m01s"));
+  EXPECT_THAT(route_json(report), HasSubstr("\"source\":\"stale\""));
+}
+
 TEST(RouteReport, SaysWhyMailCannotGo) {
   Route route;
   route.failure.state = State::kBounced;
@@ -153,7 +183,7 @@ TEST(RouteReport, SaysWhyMailCannotGo) {
   report.asked = report.domain = "gone.example";
   report.route = std::make_shared<Route>(route);
   report.servers = "127.0.0.1:53";
-  EXPECT_THAT(route_words(report),
+  EXPECT_THAT(route_words(report, false),
               HasSubstr("gone.example: mail for it bounces: 550 5.1.2 no such domain\\x0a\\x01\n"));
   EXPECT_THAT(route_json(report), HasSubstr("\"usable\":false"));
   EXPECT_THAT(route_json(report), HasSubstr("\"enhanced\":\"5.1.2\""));

@@ -15,6 +15,7 @@
 #include "engine/control/admin_client.h"
 #include "engine/control/admin_server.h"
 #include "engine/control/documents.h"
+#include "engine/control/route_document.h"
 #include "tests/unit/control/fake_view.h"
 
 namespace sluice {
@@ -85,6 +86,36 @@ TEST_F(Admin, AnswersItsPages) {
   EXPECT_THAT(get("/metrics"), HasSubstr("sluice_site_connections{site=\"mx.example.com\"} 2\n"));
   EXPECT_THAT(get("/metrics"), HasSubstr("sluice_recipients_total{state=\"delivered\"} 7\n"));
   EXPECT_THAT(get("/healthz"), HasSubstr("ok"));
+}
+
+TEST_F(Admin, RoutesAndRowsInFlight) {
+  ASSERT_TRUE(start().ok());
+  const auto route = parse_route_document(get("/api/v1/resolve?domain=x.example"));
+  ASSERT_TRUE(route.ok()) << route.status();
+  EXPECT_EQ(route->route->site, "(a|b).mx.example");
+  EXPECT_TRUE(route->route->stale);
+  EXPECT_TRUE(route->route->usable());
+  ASSERT_EQ(route->route->exchangers.size(), 1U);
+  EXPECT_EQ(to_string(route->route->exchangers[0].addresses.at(0)), "192.0.2.1");
+  EXPECT_EQ(route->lives, std::chrono::seconds(77));
+  ASSERT_EQ(route->trace.facts.size(), 1U);
+  EXPECT_EQ(route->trace.facts[0].name, "x.example");
+  EXPECT_EQ(route->trace.facts[0].source, "stale");
+  EXPECT_TRUE(route->trace.facts[0].secure);
+  EXPECT_EQ(route->trace.facts[0].lives, std::chrono::milliseconds(1'500));
+  EXPECT_EQ(route->trace.facts[0].records.size(), 2U);
+  ASSERT_EQ(route->trace.unusable.size(), 1U);
+  EXPECT_EQ(route->trace.unusable[0].address, "10.0.0.1");
+  EXPECT_THAT(get("/api/v1/resolve?domain=slow.example"), HasSubstr("DNS does not answer"));
+  EXPECT_THAT(get("/api/v1/resolve"), HasSubstr("name the domain"));
+  EXPECT_FALSE(parse_route_document("{\"site\":7}").ok());
+  EXPECT_FALSE(parse_route_document("[").ok());
+
+  const auto rows = parse_in_flight_document(get("/api/v1/jobs/busy/in_flight"));
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_THAT(*rows, ::testing::ElementsAre(RowPlace{0, 5}, RowPlace{3, 7}));
+  EXPECT_FALSE(parse_in_flight_document("{\"in_flight\":[[1]]}").ok());
+  EXPECT_THAT(get("/metrics"), HasSubstr("sluice_journal_commits_total 12\n"));
 }
 
 TEST_F(Admin, UnknownJobAndPageAre404WithJson) {

@@ -36,6 +36,28 @@ class FakeView final : public EngineView {
     stats.bytes = 95'200;
     return stats;
   }
+  StatusOr<ExplainedRoute> resolve(const std::string& domain) override {
+    if (domain == "slow.example") return unavailable("DNS does not answer for " + domain);
+    auto route = std::make_shared<Route>();
+    route->site = "(a|b).mx.example";
+    route->stale = true;
+    route->exchangers.push_back({"a.mx.example", 10, {*parse_ip("192.0.2.1")}});
+    ExplainedRoute explained;
+    explained.route = route;
+    explained.lives = std::chrono::seconds(77);
+    explained.servers = "127.0.0.1:53";
+    explained.trace.facts.push_back({.name = domain,
+                                     .type = "MX",
+                                     .kind = "records",
+                                     .source = "stale",
+                                     .secure = true,
+                                     .age = std::chrono::seconds(60),
+                                     .lives = std::chrono::milliseconds(1'500),
+                                     .records = {"10 a.mx.example", "20 b.mx.example"},
+                                     .detail = {}});
+    explained.trace.unusable.push_back({"b.mx.example", 20, "10.0.0.1", "private"});
+    return explained;
+  }
   Status command(const std::string& job, JobEvent event) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (job == "none") return missing("no such job");

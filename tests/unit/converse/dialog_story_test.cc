@@ -280,6 +280,12 @@ std::vector<Story> stories() {
                  Fault::kReset,
                  {"1 bounced recipient 550 5.1.1 RCPT"},
                  "deferred connection 0 4.4.2 DATA"});
+  all.push_back({"silence behind a refusal: it may have answered another command",
+                 1,
+                 {hello, offer, {kOk + "554 5.5.1 no valid recipients\r\n", ""}},
+                 Fault::kTimedOut,
+                 {"1 deferred connection 0 4.4.2 DATA"},
+                 "deferred connection 0 4.4.2 DATA"});
   all.push_back({"earlier answers count when the connection breaks later",
                  2,
                  {hello, offer, {accepted, content(1) + kFlight}, {kTaken + kOk, ""}},

@@ -35,6 +35,11 @@ Task<> close_into(Resolver& resolver, bool& out) {
   out = true;
 }
 
+Task<> trace_into(Resolver& resolver, std::string domain, RouteTrace& trace, RoutePtr& out) {
+  RoutePtr route = co_await resolver.route(domain, &trace);
+  out = std::move(route);
+}
+
 class ResolverTest : public ::testing::Test {
  protected:
   ResolverTest() : cache_(cache_options_of({}, 1)) {}
@@ -65,6 +70,20 @@ class ResolverTest : public ::testing::Test {
     }
     EXPECT_NE(result, nullptr);
     return result;
+  }
+  RouteTrace traced(const std::string& domain) {
+    RouteTrace trace;
+    RoutePtr result;
+    {
+      const Executor::Scope scope(shard().loop.executor());
+      shard().gate.spawn(trace_into(shard().resolver, domain, trace, result));
+    }
+    for (int i = 0; i < 10'000 && !result; ++i) {
+      turn(shard());
+      io_.time += std::chrono::milliseconds(10);
+    }
+    EXPECT_NE(result, nullptr);
+    return trace;
   }
   void close(Shard& shard) {
     bool closed = false;
@@ -191,6 +210,55 @@ TEST_F(ResolverTest, AddressesInsideOurNetworkAreNoRoute) {
   expect_failure("example.com", State::kDeferred, {4, 4, 4},
                  "example.com: no exchanger has an address that may be used (see [smtp] "
                  "allowed_networks)");
+}
+
+TEST_F(ResolverTest, OurOwnAddressEndsTheListOfExchangers) {
+  options_.policy.own_addresses = {*parse_ip("198.41.0.4")};
+  zones().mx("two.com", 10, "mx.two.com");
+  zones().mx("two.com", 20, "us.two.com");
+  zones().mx("two.com", 30, "last.two.com");
+  zones().a("mx.two.com", kPublic2);
+  zones().a("us.two.com", kPublic1);
+  zones().a("last.two.com", kPublic2);
+  const RoutePtr r = route("two.com");
+  ASSERT_TRUE(r->usable());
+  ASSERT_EQ(r->exchangers.size(), 1U) << "neither us nor who comes after us";
+  EXPECT_EQ(r->exchangers[0].name, "mx.two.com");
+
+  // Among equals the order of the answer does not matter.
+  zones().mx("equal.com", 10, "mx.two.com");
+  zones().mx("equal.com", 10, "us.two.com");
+  expect_failure("equal.com", State::kBounced, {5, 4, 6},
+                 "equal.com: its best exchanger is this host itself (an address of a [[source]])");
+}
+
+TEST_F(ResolverTest, ATraceTellsWhatARouteRestsOn) {
+  zones().mx("example.com", 10, "mx1.example.com");
+  zones().mx("example.com", 20, "mx2.example.com");
+  zones().mx("example.com", 30, "mx3.example.com");
+  zones().a("mx1.example.com", kPublic1);
+  zones().a("mx2.example.com", kPrivate);
+  const RouteTrace fresh = traced("example.com");
+  ASSERT_EQ(fresh.facts.size(), 4U);
+  EXPECT_EQ(fresh.facts[0].type, "MX");
+  EXPECT_EQ(fresh.facts[0].source, "fresh");
+  EXPECT_EQ(fresh.facts[0].records.size(), 3U);
+  EXPECT_EQ(fresh.facts[0].records[0], "10 mx1.example.com");
+  EXPECT_EQ(fresh.facts[1].records.at(0), "198.41.0.4");
+  EXPECT_EQ(fresh.facts[3].kind, "no data");
+  ASSERT_EQ(fresh.unusable.size(), 2U);
+  EXPECT_EQ(fresh.unusable[0].exchanger, "mx2.example.com");
+  EXPECT_EQ(fresh.unusable[1].why, "no address is known");
+
+  io_.time += std::chrono::seconds(7);
+  const RouteTrace later = traced("example.com");
+  EXPECT_EQ(later.facts[0].source, "cached");
+  EXPECT_GE(later.facts[0].age, std::chrono::seconds(7));
+  EXPECT_LT(later.facts[0].lives, fresh.facts[0].lives);
+
+  zones().failures[{"example.com", RecordType::kMx}] = LookupAnswer::Failure::kTimeout;
+  io_.time += std::chrono::hours(2);
+  EXPECT_EQ(traced("example.com").facts[0].source, "stale");
 }
 
 TEST_F(ResolverTest, AllowedNetworks) {

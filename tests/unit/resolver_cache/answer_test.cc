@@ -36,6 +36,20 @@ TEST(Interpret, PositiveTakesTheLeastTtlAndIgnoresOtherNames) {
   EXPECT_EQ(answer.items[0].data, "a.org");
 }
 
+TEST(Interpret, RecordsOfOtherNamesAreNoNegativeAnswer) {
+  Message message = response("example.com", RecordType::kMx);
+  message.answers = {make_mx("evil.com", 300, 0, "evil.org")};
+  Answer answer = interpret(message, "example.com", RecordType::kMx);
+  EXPECT_EQ(answer.kind, AnswerKind::kFailed);
+  EXPECT_EQ(answer.detail, "the answer holds records of other names");
+  // Behind a CNAME the end of the chain is what was asked for.
+  message = response("a.com", RecordType::kMx);
+  message.answers = {make_cname("a.com", 300, "b.com"), make_a("b.com", 300, {1, 2, 3, 4})};
+  EXPECT_EQ(interpret(message, "a.com", RecordType::kMx).kind, AnswerKind::kNoData);
+  message.answers.push_back(make_a("c.com", 300, {1, 2, 3, 4}));
+  EXPECT_EQ(interpret(message, "a.com", RecordType::kMx).kind, AnswerKind::kFailed);
+}
+
 TEST(Interpret, FollowsCnames) {
   Message message = response("a.com", RecordType::kA);
   message.answers = {make_a("c.com", 500, {1, 2, 3, 4}), make_cname("b.com", 30, "c.com"),

@@ -20,7 +20,7 @@ TEST(JobDirectoryTest, PathsFollowTheSpoolsLayout) {
   const JobPaths job(spool.active_job("j"));
   EXPECT_EQ(job.job_toml, "/var/spool/sluice/active/j/job.toml");
   EXPECT_EQ(job.segment(7), "/var/spool/sluice/active/j/segments/00000007.seg");
-  EXPECT_EQ(JobPaths::temporary(job.progress), "/var/spool/sluice/active/j/progress.tmp");
+  EXPECT_EQ(JobPaths::temporary(job.progress), "/var/spool/sluice/active/j/.new-progress");
   EXPECT_EQ(SpoolPaths("/").incoming, "/incoming");
 }
 

@@ -1,0 +1,44 @@
+// Any template with any values: what compiles makes messages that are well-formed on the wire, and
+// no value adds, ends or breaks a header line.
+#include <string>
+#include <string_view>
+
+#include "tests/fuzz/input.h"
+#include "tests/fuzz/wire.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace sluice;
+  fuzz::Input input(data, size);
+  JobSpec spec;
+  spec.name = "july";
+  TemplateInput given;
+  given.spec = &spec;
+  given.columns = fuzz::Composer::columns();
+  given.job_id = "july-20261201T080000Z-abcdef";
+  spec.message.text = "body.txt";
+  given.text = input.field();
+  if (input.flag()) {
+    spec.message.html = "body.html";
+    given.html = input.field();
+  }
+  spec.subject = input.field();
+  spec.from = input.field();
+  if (spec.from.empty()) spec.from = "{{name}} <news@example.com>";
+  spec.reply_to = input.field();
+  const std::string header(input.field());
+  if (!header.empty()) spec.headers = {{"X-Fuzz", header}, {"List-ID", "News <{{x}}.example>"}};
+  const std::string_view name = input.field();
+  const std::string_view x = input.rest();
+
+  const auto message = MessageTemplate::compile(given);
+  if (!message.ok()) {
+    const std::string error = message_of(message.status());
+    CHECK(error.find(':') != std::string::npos);
+    return 0;
+  }
+  CHECK(!(*message)->eight_bit());
+  const bool both = spec.subject.find("{{name}}{{x}}") != std::string::npos &&
+                    spec.subject.find("{{!") == std::string::npos;
+  fuzz::check_values(**message, name, x, both);
+  return 0;
+}

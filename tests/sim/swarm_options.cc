@@ -1,0 +1,64 @@
+#include "tests/sim/swarm_options.h"
+
+namespace sluice::sim {
+
+SwarmOptions::SwarmOptions(Random& random) {
+  const auto one_in = [&](uint64_t odds) { return random.below(odds) == 0; };
+  const auto number = [&](uint64_t least, uint64_t most) {
+    return static_cast<uint32_t>(least + random.below(most - least + 1));
+  };
+  const auto maybe = [&](uint64_t when, Odds odds) { return one_in(when) ? odds : Odds{0}; };
+  const auto maybe_number = [&](uint64_t when, uint64_t least, uint64_t most) {
+    return one_in(when) ? number(least, most) : 0;
+  };
+
+  shards = number(1, 4);
+  rows = number(20, 220);
+  tiny = one_in(3);
+  bad_rows = maybe_number(3, 1, 10);
+  duplicates = tiny ? 0 : maybe_number(4, 1, 10);
+  two_sources = one_in(3);
+  short_lifetime = one_in(5);
+  rate = one_in(4);
+  connections = maybe_number(2, 1, 5);
+  deliveries = maybe_number(3, 1, 10);
+
+  piece_max = maybe_number(2, 1, 60);
+  window = one_in(4) ? number(40, 3'000) : 64UL << 10;
+  slow = one_in(4);
+  resets = maybe(2, 300);
+  ports = maybe_number(8, 1, 6);
+  unreachable_sites = maybe_number(3, 1, 4);
+
+  refuses = maybe(2, 10);
+  defers = maybe(2, 10);
+  greylists = one_in(6);
+  every_nth = maybe_number(6, 2, 4);
+  dot_drops = maybe(2, 20);
+  dot_refuses = maybe(2, 30);
+  tricks = maybe(3, number(30, 300));
+  messages_per_line = maybe_number(4, 1, 10);
+  lines_max = maybe_number(4, 1, 3);
+  deferred_after = maybe_number(6, 1, 8);
+  manner = one_in(3) ? static_cast<Manner>(number(1, 3)) : Manner::kPlain;
+  pipelining = !one_in(4);
+  refuses_size = one_in(10);
+  drops_group = one_in(15);
+  no_ehlo = one_in(12);
+  sites_that_refuse_us = maybe_number(8, 1, 4);
+
+  broken_domains = maybe_number(3, 1, 10);
+  short_ttl = one_in(4);
+  dns_goes_down = one_in(10);
+
+  sync_errors = maybe(6, 60);
+  slow_sync = one_in(8);
+  full_disk = one_in(8);
+
+  rounds = one_in(4) ? 0 : number(1, 4);
+  long_rounds = one_in(3);
+  drains = one_in(3);
+  reloads = one_in(5);
+}
+
+}  // namespace sluice::sim
