@@ -54,8 +54,8 @@ void read_path(Section& section, std::string_view key, std::string& out) {
   if (!section.text(key, out)) return;
   const std::string_view first = std::string_view(out).substr(0, out.find('/'));
   if (std::find(std::begin(kOwnNames), std::end(kOwnNames), first) != std::end(kOwnNames)) {
-    section.error(key, "= " + quote(out) +
-                           " is a name that Sluice gives to a file of its own; rename yours");
+    section.error(
+        key, "= " + quote(out) + " is a name that Sluice gives to a file of its own; rename yours");
     return;
   }
   if (is_inside_path(out)) return;

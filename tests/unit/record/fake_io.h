@@ -28,7 +28,7 @@ class FakeIo final : public Io {
   int writes = 0;
   int fail_sync = 0;   // the how-manyth file sync fails with EIO, from now; 0: none
   int fail_write = 0;  // the how-manyth write fails with ENOSPC
-  bool full = false;  // no write finds room
+  bool full = false;   // no write finds room
   bool fail_create = false;
 
   void advance(Duration d) { now_ += d; }
