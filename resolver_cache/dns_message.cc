@@ -188,7 +188,11 @@ std::optional<Parsed> parse_whole(std::string_view packet) {
                   parsed.question_class)) {
     return std::nullopt;
   }
-  if (size_t{counts[0]} + counts[1] + counts[2] > kRecordsMax) return std::nullopt;
+  size_t room = kRecordsMax;
+  for (auto& count : counts) {
+    count = static_cast<uint16_t>(std::min<size_t>(count, room));
+    room -= count;
+  }
   if (!parse_section(packet, cursor, counts[0], &message.answers, message) ||
       !parse_section(packet, cursor, counts[1], &message.authority, message) ||
       !parse_section(packet, cursor, counts[2], &message.additional, message)) {

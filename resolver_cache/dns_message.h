@@ -142,8 +142,8 @@ Message response_to(const Query& query);
 // TC is set and all records but OPT are left out. Nothing when a name or TXT cannot be encoded.
 std::optional<std::string> encode_response(const Message& message, size_t bytes_max);
 
-// Any message with at most one question. Records of other classes are skipped. Nothing when
-// malformed anywhere, or when it has more than kRecordsMax records.
+// Any message with at most one question. Records of other classes are skipped, and those behind the
+// first kRecordsMax are not looked at. Nothing when malformed anywhere before.
 std::optional<Message> parse_message(std::string_view packet);
 
 }  // namespace resolver_cache

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <utility>
 
 #include "engine/base/check.h"
 #include "engine/base/defect.h"
@@ -89,6 +90,7 @@ void record(Shard& shard, Lane& lane, Connection& c, InFlight& flight, Verdict v
   flight.taken = false;
   if (verdict.state != State::kWaiting) {
     ++c.answered;
+    if (verdict.reply.code != 0 && !std::exchange(c.worked, true)) lane.on_first_answer();
     if (lane.on_answer(verdict) && verdict.state == State::kBounced) {
       verdict.state = State::kDeferred;
       verdict.reply.text = "not believed, the sender is refused too often: " + verdict.reply.text;

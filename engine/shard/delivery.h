@@ -60,6 +60,7 @@ struct Connection {
   };
   Progress progress;
   uint64_t answered = 0;  // messages that got a verdict
+  bool worked = false;    // one of them was a receiver's answer
   bool greeted = false;   // the lane counts it as no longer dialling
   bool idle = false;      // in the lane's list
 };

@@ -198,9 +198,13 @@ void Lane::on_greeted(Connection& connection) {
   CHECK(dialling_ > 0 && !connection.greeted);
   connection.greeted = true;
   --dialling_;
-  back_off_.succeeded();
   ramp_.greeted(open_ - dialling_, site_.policy.connection_limit, shard_.now());
   nudge();
+}
+
+void Lane::on_first_answer() {
+  ++working_;
+  back_off_.succeeded();
 }
 
 void Lane::on_used_up(uint32_t accepted) {
@@ -222,8 +226,8 @@ void Lane::on_unreachable(Instant began, std::string_view reason, bool greeted, 
   last_failure_ = reason;
   const uint32_t others = open_ - dialling_ - (greeted ? 1 : 0);
   if (!local) ramp_.failed(began, others, shard_.now(), shard_.io().random());
-  // A site that serves others is not down: it has a limit.
-  if (others > 0 && !local) return;
+  // A site that takes mail on others is not down: it has a limit.
+  if (working_ > 0 && !local) return;
   const bool was_delayed =
       back_off_.delayed(site_.policy.consecutive_connection_failures_before_delay);
   back_off_.failed(began, shard_.now(), site_.policy.consecutive_connection_failures_before_delay,
@@ -235,9 +239,13 @@ void Lane::on_unreachable(Instant began, std::string_view reason, bool greeted, 
   }
 }
 
-void Lane::on_connection_end(bool was_greeted) {
+void Lane::on_connection_end(bool was_greeted, bool worked) {
   CHECK(open_ > 0);
   --open_;
+  if (worked) {
+    CHECK(working_ > 0);
+    --working_;
+  }
   if (!was_greeted) {
     CHECK(dialling_ > 0);
     --dialling_;

@@ -108,6 +108,9 @@ class Lane {
   void remove_idle(Connection& connection);
   // A connection was greeted, or failed before that, or is gone.
   void on_greeted(Connection& connection);
+  // The first message of a connection was answered: who greets and breaks off before that has not
+  // shown that it takes mail.
+  void on_first_answer();
   // `greeted`: it had been greeted and is still counted. `local`: what failed is ours, not theirs.
   void on_unreachable(Instant began, std::string_view reason, bool greeted, bool local);
   // The receiver had enough of a connection after `accepted` messages.
@@ -115,7 +118,7 @@ class Lane {
   // Messages of one connection: the policy's limit, and what the receiver was seen to take; 0: no
   // limit is known.
   uint32_t deliveries_max() const;
-  void on_connection_end(bool was_greeted);
+  void on_connection_end(bool was_greeted, bool worked);
   // An address did not answer: others first until then.
   void rest(const IpAddress& address, Instant now, Instant until) {
     site_.rest(address, now, until);
@@ -207,6 +210,7 @@ class Lane {
 
   uint32_t open_ = 0;      // connections, from being dialled to being gone
   uint32_t dialling_ = 0;  // of these, not greeted yet
+  uint32_t working_ = 0;   // of these, with a message answered
   std::vector<Connection*> idle_;
   Pause pause_;
   bool running_ = false;

@@ -166,7 +166,8 @@ Task<Status> Intake::recover() {
   if (!journals.ok()) co_return journals.status();
   for (const std::string& name : *journals) {
     if (!parse_journal_file_name(name)) continue;
-    if (defect(Defect::kSkipLastJournal) && name == journals->back()) continue;
+    // The very last is empty: this process began it.
+    if (defect(Defect::kSkipLastJournal) && &name == &journals->back() - 1) continue;
     const Status status =
         co_await read_journal(home_.loop(), bench->files, spool.journal + "/" + name, recovery);
     if (!status.ok()) co_return status;

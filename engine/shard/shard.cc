@@ -394,9 +394,10 @@ Task<> Shard::run_delivery(Lane& lane, SlabHandle handle) {
   Connection* connection = connections_.find(handle);
   co_await deliver(*this, lane, *connection);
   const bool greeted = connection->greeted;
+  const bool worked = connection->worked;
   connections_.erase(handle);
   if (std::exchange(connections_wanted_, false)) nudge_lanes();
-  lane.on_connection_end(greeted);
+  lane.on_connection_end(greeted, worked);
 }
 
 std::unique_ptr<MessageBuffer> Shard::take_buffer() {

@@ -87,8 +87,8 @@ void read_addresses(const Disk& disk, const std::string& spool, Addresses& out) 
   read_jobs(disk, paths.done, out);
 }
 
-std::vector<std::pair<RowKey, LedgerEntry>> parse_journal(const std::string& name,
-                                                          std::string_view octets) {
+std::optional<std::vector<std::pair<RowKey, LedgerEntry>>> parse_journal(const std::string& name,
+                                                                         std::string_view octets) {
   std::vector<std::pair<RowKey, LedgerEntry>> out;
   JournalParser parser(name);
   parser.feed(octets);
@@ -99,7 +99,7 @@ std::vector<std::pair<RowKey, LedgerEntry>> parse_journal(const std::string& nam
     if (entry.kind != JournalEntry::Kind::kVerdict) continue;
     out.emplace_back(RowKey{std::string(entry.job), entry.segment, entry.row}, ledger_entry(entry));
   }
-  CHECK(step == JournalParser::Step::kEnd);
+  if (step != JournalParser::Step::kEnd) return std::nullopt;
   return out;
 }
 
@@ -113,7 +113,9 @@ Ledger read_ledger(const Disk& disk, const std::string& spool) {
   if (!journal) return ledger;
   for (const auto& [name, file] : journal->names) {
     if (!parse_journal_file_name(name)) continue;
-    for (auto& [key, entry] : parse_journal(name, file->octets)) {
+    auto entries_of_file = parse_journal(name, file->octets);
+    CHECK(entries_of_file.has_value());
+    for (auto& [key, entry] : *entries_of_file) {
       const auto address = addresses.find(key);
       CHECK(address != addresses.end());
       entry.recipient = address->second;

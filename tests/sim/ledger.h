@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -57,8 +58,9 @@ Ledger read_ledger(const Disk& disk, const std::string& spool);
 // Its parts: the rows of all published segments; the verdicts of one journal file, without their
 // recipients.
 void read_addresses(const Disk& disk, const std::string& spool, std::map<RowKey, std::string>& out);
-std::vector<std::pair<RowKey, LedgerEntry>> parse_journal(const std::string& name,
-                                                          std::string_view octets);
+// Nothing when it is corrupt.
+std::optional<std::vector<std::pair<RowKey, LedgerEntry>>> parse_journal(const std::string& name,
+                                                                         std::string_view octets);
 
 // What identifies a verdict in the event record: recipient, attempt, outcome.
 std::string event_key(const LedgerEntry& entry);

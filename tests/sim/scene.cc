@@ -14,7 +14,7 @@ namespace sluice::sim {
 namespace {
 
 // Steps without time passing that no honest work takes.
-constexpr uint64_t kStepsOfMomentMax = 1'000'000;
+constexpr uint64_t kStepsOfMomentMax = 200'000;
 
 World* t_logging = nullptr;
 

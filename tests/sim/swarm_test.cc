@@ -6,6 +6,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <string>
 
 namespace sluice::sim {
 namespace {
@@ -31,6 +33,20 @@ TEST(Swarm, AnyMixtureOfTroubles) {
   }
   printf("%llu seeds, %.1f virtual hours\n", static_cast<unsigned long long>(count),
          std::chrono::duration<double, std::ratio<3600>>(lasted).count());
+}
+
+// Each line of seeds.txt begins with a seed, or is a comment.
+TEST(Swarm, SeedsThatOnceFoundSomething) {
+  std::ifstream file(SLUICE_SIM_SEEDS_FILE);
+  ASSERT_TRUE(file.is_open()) << SLUICE_SIM_SEEDS_FILE;
+  int run = 0;
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    SCOPED_TRACE(line);
+    run_swarm(std::stoull(line));
+    ++run;
+  }
+  EXPECT_GT(run, 0);
 }
 
 // Invariant 10.

@@ -120,9 +120,10 @@ void Witness::read_journal(const Disk& disk, const std::string& name) {
   const NodePtr file = disk.find(SpoolPaths(spool_).journal + "/" + name);
   if (!file || !parse_journal_file_name(name)) return;
   size_t& known = journals_[name];
-  std::vector<std::pair<RowKey, LedgerEntry>> entries = parse_journal(name, file->durable);
-  for (; known < entries.size() && !broken_; ++known) {
-    auto& [key, entry] = entries[known];
+  auto entries = parse_journal(name, file->durable);
+  if (!entries) return violate(2, "what is durable of " + name + " is no journal");
+  for (; known < entries->size() && !broken_; ++known) {
+    auto& [key, entry] = (*entries)[known];
     if (addresses_.count(key) == 0) read_addresses(disk, spool_, addresses_);
     entry.recipient = addresses_[key];
     learn(key, std::move(entry));

@@ -1,0 +1,1 @@
+"""Peers that mean harm or are broken: receivers and name servers, each with its right outcome."""
