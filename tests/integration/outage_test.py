@@ -1,4 +1,4 @@
-"""The resolver is dead while a job is sent: who is known gets mail, who is not waits, nobody bounces.
+"""The resolver is dead while a job is sent: who is known gets mail, who is not waits.
 
 2,000 domains behind knot and unbound, half of them known from an earlier job; 20,000 recipients.
 """
@@ -51,8 +51,8 @@ class Outage(unittest.TestCase):
             self.assertEqual(done["delivered"], ROWS)
             self.assertEqual(done["bounced"] + done["expired"], 0)
             self.assertEqual(scene.sender.stop(), 0)
-            # A shard asks for a name that failed after 5 s, 10 s and so on; no row was attempted for
-            # nothing.
+            # A name that failed is asked for again after 5 s, 10 s and so on; no row was attempted
+            # for nothing.
             self.assertEqual(done["attempts"], ROWS)
             self.assertEqual(scene.stop_sink()["identities"]["once"], ROWS + DOMAINS // 2)
 
