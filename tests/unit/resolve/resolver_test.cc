@@ -245,7 +245,7 @@ TEST_F(ResolverTest, ATraceTellsWhatARouteRestsOn) {
   EXPECT_EQ(fresh.facts[0].records.size(), 3U);
   EXPECT_EQ(fresh.facts[0].records[0], "10 mx1.example.com");
   EXPECT_EQ(fresh.facts[1].records.at(0), "198.41.0.4");
-  EXPECT_EQ(fresh.facts[3].kind, "no data");
+  EXPECT_EQ(fresh.facts[3].kind, "no such name");
   ASSERT_EQ(fresh.unusable.size(), 2U);
   EXPECT_EQ(fresh.unusable[0].exchanger, "mx2.example.com");
   EXPECT_EQ(fresh.unusable[1].why, "no address is known");
