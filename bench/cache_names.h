@@ -14,8 +14,8 @@ namespace cache_bench {
 
 // 10 to 27 octets, 17 on average: "kelomaru-2s9.de".
 inline std::string domain_name(uint64_t i) {
-  static constexpr std::string_view kSyllables[] = {"ka", "lo", "mi", "ter", "san", "bel", "or",
-                                                    "vin", "du", "pex", "ro", "gal", "ne", "shu"};
+  static constexpr std::string_view kSyllables[] = {"ka",  "lo", "mi",  "ter", "san", "bel", "or",
+                                                    "vin", "du", "pex", "ro",  "gal", "ne",  "shu"};
   static constexpr std::string_view kEndings[] = {".com", ".com", ".com",   ".de",
                                                   ".org", ".net", ".co.uk", ".example"};
   sluice::Random random(i + 1);

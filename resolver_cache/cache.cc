@@ -1,10 +1,14 @@
 #include "resolver_cache/cache.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <bit>
-#include <cstring>
+#include <cstdlib>
+#include <new>
 
 #include "absl/base/macros.h"
+#include "resolver_cache/name_hash.h"
 
 namespace resolver_cache {
 namespace {
@@ -23,12 +27,6 @@ uint64_t slot_of(const Entry* entry) {
   const uint64_t pointer = reinterpret_cast<uintptr_t>(entry);
   ABSL_HARDENING_ASSERT((pointer & ~kPointerMask) == 0);
   return pointer | (entry->hash() >> kTagShift) << kTagShift;
-}
-
-uint64_t mix(uint64_t a, uint64_t b) {
-  __extension__ using Wide = unsigned __int128;
-  const Wide product = static_cast<Wide>(a ^ 0x9E3779B97F4A7C15ULL) * (b ^ 0xD1B54A32D192ED03ULL);
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
 std::string key_of(std::string_view name, RecordType type) {
@@ -109,7 +107,22 @@ Cache::Cache(const CacheOptions& options)
   // Twice as many slots as entries keeps full buckets rare.
   const uint64_t buckets = std::bit_ceil(std::max<uint64_t>(1, options.entries_max / (kSlots / 2)));
   bucket_mask_ = buckets - 1;
-  buckets_ = std::make_unique<Bucket[]>(buckets);
+  buckets_ = make_table(buckets);
+}
+
+void Cache::FreeTable::operator()(Bucket* table) const { std::free(table); }
+
+Cache::Table Cache::make_table(uint64_t buckets) {
+  constexpr size_t kHugePage = size_t{2} << 20;
+  const size_t bytes = buckets * sizeof(Bucket);  // a power of two
+  const bool huge = bytes >= kHugePage;
+  void* block = std::aligned_alloc(huge ? kHugePage : alignof(Bucket), bytes);
+  if (block == nullptr) throw std::bad_alloc();
+  // A lookup touches one line anywhere in it: with small pages it would miss the TLB each time too.
+  if (huge) static_cast<void>(madvise(block, bytes, MADV_HUGEPAGE));
+  Table table(static_cast<Bucket*>(block));
+  std::uninitialized_value_construct_n(table.get(), buckets);
+  return table;
 }
 
 Cache::~Cache() {
@@ -122,16 +135,7 @@ Cache::~Cache() {
 }
 
 uint64_t Cache::hash_of(std::string_view name, RecordType type) const {
-  uint64_t hash = mix(options_.seed, static_cast<uint64_t>(type) << 32 | name.size());
-  while (name.size() >= 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, name.data(), 8);
-    hash = mix(hash, word);
-    name.remove_prefix(8);
-  }
-  uint64_t word = 0;
-  if (!name.empty()) std::memcpy(&word, name.data(), name.size());
-  return mix(hash, word);
+  return hash_name(options_.seed, name, type);
 }
 
 const Entry* Cache::lookup(uint64_t hash, std::string_view name, RecordType type) const {
@@ -145,13 +149,46 @@ const Entry* Cache::lookup(uint64_t hash, std::string_view name, RecordType type
   return nullptr;
 }
 
-Hit Cache::find(const Reader& reader, std::string_view name, RecordType type, Time now) const {
-  ABSL_HARDENING_ASSERT(reader.is_online());
-  const Entry* entry = lookup(hash_of(name, type), name, type);
+void Cache::prefetch_entry(uint64_t hash) const {
+  for (const std::atomic<uint64_t>& slot : bucket_of(hash).slots) {
+    const uint64_t value = slot.load(std::memory_order_relaxed);
+    if (value == 0 || value >> kTagShift != hash >> kTagShift) continue;
+    const char* entry = reinterpret_cast<const char*>(entry_of(value));
+    __builtin_prefetch(entry);
+    __builtin_prefetch(entry + 64);
+    return;
+  }
+}
+
+Hit Cache::judge(const Entry* entry, Time now) {
   if (entry == nullptr) return {};
   if (entry->is_fresh(now)) return {entry, false};
   if (entry->is_servable_stale(now)) return {entry, true};
   return {};
+}
+
+Hit Cache::find(const Reader& reader, std::string_view name, RecordType type, Time now) const {
+  ABSL_HARDENING_ASSERT(reader.is_online());
+  const Entry* entry = lookup(hash_of(name, type), name, type);
+  return judge(entry, now);
+}
+
+void Cache::find_many(const Reader& reader, std::span<const Key> keys, std::span<Hit> hits,
+                      Time now) const {
+  ABSL_HARDENING_ASSERT(reader.is_online() && hits.size() >= keys.size());
+  constexpr size_t kGroup = 16;  // about as many lines as a core can have under way
+  std::array<uint64_t, kGroup> hashes;
+  for (size_t begin = 0; begin < keys.size(); begin += kGroup) {
+    const std::span<const Key> group = keys.subspan(begin, std::min(kGroup, keys.size() - begin));
+    for (size_t i = 0; i < group.size(); ++i) {
+      hashes[i] = hash_of(group[i].name, group[i].type);
+      __builtin_prefetch(&bucket_of(hashes[i]));
+    }
+    for (size_t i = 0; i < group.size(); ++i) prefetch_entry(hashes[i]);
+    for (size_t i = 0; i < group.size(); ++i) {
+      hits[begin + i] = judge(lookup(hashes[i], group[i].name, group[i].type), now);
+    }
+  }
 }
 
 Claim Cache::claim(const Reader& reader, std::string_view name, RecordType type, Time now,

@@ -33,6 +33,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -103,6 +104,12 @@ class Reader {
   bool online_ = false;
 };
 
+// What is asked; `name` is canonical text.
+struct Key {
+  std::string_view name;
+  RecordType type = RecordType::kMx;
+};
+
 // A pointer into the cache; see READING.
 struct Hit {
   const Entry* entry = nullptr;  // null: nothing that may be used
@@ -165,6 +172,11 @@ class Cache {
   // Wait-free. `name` is canonical text. REQUIRES: the reader is online.
   Hit find(const Reader& reader, std::string_view name, RecordType type, Time now) const;
 
+  // find() of every key, the answer to keys[i] in hits[i], with the waits for memory overlapped.
+  // Wait-free. REQUIRES: the reader is online; hits is as long as keys.
+  void find_many(const Reader& reader, std::span<const Key> keys, std::span<Hit> hits,
+                 Time now) const;
+
   // find(), and when that gives nothing: a flight, or a place among the waiters of the one under
   // way.
   Claim claim(const Reader& reader, std::string_view name, RecordType type, Time now,
@@ -187,6 +199,12 @@ class Cache {
   struct alignas(64) Bucket {
     std::array<std::atomic<uint64_t>, kSlots> slots{};
   };
+  struct FreeTable {
+    void operator()(Bucket* table) const;
+  };
+  using Table = std::unique_ptr<Bucket[], FreeTable>;
+  static Table make_table(uint64_t buckets);
+
   struct Waiter {
     uint64_t ticket;
     Notify notify;
@@ -202,6 +220,8 @@ class Cache {
   const Bucket& bucket_of(uint64_t hash) const { return buckets_[hash & bucket_mask_]; }
   Stripe& stripe_of(uint64_t hash) { return stripes_[(hash & bucket_mask_) % kStripes]; }
   const Entry* lookup(uint64_t hash, std::string_view name, RecordType type) const;
+  void prefetch_entry(uint64_t hash) const;
+  static Hit judge(const Entry* entry, Time now);
 
   Landed land(std::string_view name, RecordType type, const Answer& answer, Time now,
               uint64_t random);
@@ -219,7 +239,7 @@ class Cache {
   const CacheOptions options_;
   const uint64_t bytes_max_;
   uint64_t bucket_mask_ = 0;
-  std::unique_ptr<Bucket[]> buckets_;
+  Table buckets_;
   std::unique_ptr<Stripe[]> stripes_;
   Reclaimer reclaimer_;
 

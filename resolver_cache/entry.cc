@@ -1,6 +1,7 @@
 #include "resolver_cache/entry.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <new>
 
@@ -21,7 +22,9 @@ Entry::Ptr Entry::make(uint64_t hash, std::string_view name, RecordType type, co
                        const Times& times, uint32_t failures) {
   const std::string_view detail = std::string_view(answer.detail).substr(0, kDetailBytesMax);
   const size_t items = std::min(answer.items.size(), kItemsMax);
-  size_t tail_bytes = name.size() + answer.canonical.size() + detail.size();
+  const bool canonical_is_name = answer.canonical == name;
+  const std::string_view canonical = canonical_is_name ? std::string_view() : answer.canonical;
+  size_t tail_bytes = name.size() + canonical.size() + detail.size();
   for (size_t i = 0; i < items; ++i) tail_bytes += kItemHeadBytes + answer.items[i].data.size();
 
   void* block = ::operator new(sizeof(Entry) + tail_bytes);
@@ -31,7 +34,8 @@ Entry::Ptr Entry::make(uint64_t hash, std::string_view name, RecordType type, co
   entry->kind_ = answer.kind;
   entry->secure_ = answer.secure;
   entry->name_bytes_ = static_cast<uint16_t>(name.size());
-  entry->canonical_bytes_ = static_cast<uint16_t>(answer.canonical.size());
+  entry->canonical_bytes_ = static_cast<uint16_t>(canonical.size());
+  entry->canonical_is_name_ = canonical_is_name;
   entry->detail_bytes_ = static_cast<uint16_t>(detail.size());
   entry->item_count_ = static_cast<uint16_t>(items);
   entry->failures_ = failures;
@@ -39,7 +43,7 @@ Entry::Ptr Entry::make(uint64_t hash, std::string_view name, RecordType type, co
   entry->times_ = times;
 
   char* to = static_cast<char*>(block) + sizeof(Entry);
-  to = put(put(put(to, name), answer.canonical), detail);
+  to = put(put(put(to, name), canonical), detail);
   for (size_t i = 0; i < items; ++i) {
     const Item& item = answer.items[i];
     const auto length = static_cast<uint16_t>(item.data.size());
@@ -59,6 +63,7 @@ Entry::Ptr Entry::copy(const Entry& entry, const Times& times, uint32_t failures
   twin->secure_ = entry.secure_;
   twin->name_bytes_ = entry.name_bytes_;
   twin->canonical_bytes_ = entry.canonical_bytes_;
+  twin->canonical_is_name_ = entry.canonical_is_name_;
   twin->detail_bytes_ = entry.detail_bytes_;
   twin->item_count_ = entry.item_count_;
   twin->failures_ = failures;
@@ -70,7 +75,15 @@ Entry::Ptr Entry::copy(const Entry& entry, const Times& times, uint32_t failures
 }
 
 void Entry::destroy(Entry* entry) {
+  const size_t bytes = entry->bytes_;
   entry->~Entry();
+  if (poison_.load(std::memory_order_relaxed)) {
+    // By atomic stores, which no compiler leaves out before a delete.
+    char* block = reinterpret_cast<char*>(entry);
+    for (size_t i = 0; i < bytes; ++i) {
+      std::atomic_ref<char>(block[i]).store(kPoison, std::memory_order_relaxed);
+    }
+  }
   ::operator delete(entry);
 }
 

@@ -4,6 +4,7 @@
 // long such a pointer holds. Reading is safe from any thread while it does.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -43,6 +44,11 @@ class Entry {
   static Ptr copy(const Entry& entry, const Times& times, uint32_t failures);
   static void destroy(Entry* entry);
 
+  // For tests: from now on what destroy() frees is overwritten first, so that who still reads it
+  // notices. Any thread.
+  static void poison_freed(bool poison) { poison_.store(poison, std::memory_order_relaxed); }
+  static constexpr char kPoison = '\xDB';
+
   uint64_t hash() const { return hash_; }
   std::string_view name() const { return {tail(), name_bytes_}; }
   RecordType type() const { return type_; }
@@ -54,7 +60,9 @@ class Entry {
   // Octets of memory, header included.
   size_t bytes() const { return bytes_; }
 
-  std::string_view canonical() const { return {tail() + name_bytes_, canonical_bytes_}; }
+  std::string_view canonical() const {
+    return canonical_is_name_ ? name() : std::string_view(tail() + name_bytes_, canonical_bytes_);
+  }
   // Of a failed answer: why.
   std::string_view detail() const;
   size_t item_count() const { return item_count_; }
@@ -85,6 +93,8 @@ class Entry {
   Entry& operator=(const Entry&) = delete;
 
  private:
+  static inline std::atomic<bool> poison_{false};
+
   Entry() = default;
   ~Entry() = default;
 
@@ -97,6 +107,7 @@ class Entry {
   RecordType type_ = RecordType::kA;
   AnswerKind kind_ = AnswerKind::kFailed;
   bool secure_ = false;
+  bool canonical_is_name_ = false;  // then it is not kept twice
   uint16_t name_bytes_ = 0;
   uint16_t canonical_bytes_ = 0;
   uint16_t detail_bytes_ = 0;

@@ -89,7 +89,7 @@ uint32_t Scene::misdirected() const {
 }
 
 void Scene::drop_job(const std::string& name, const std::vector<std::string>& recipients,
-                     const std::string& send) {
+                     const std::string& send, const std::string& list_lines) {
   const std::string directory = SpoolPaths(kSpool).incoming_job(name);
   std::string list = "email,name\r\n";
   for (size_t i = 0; i < recipients.size(); ++i) {
@@ -100,9 +100,8 @@ void Scene::drop_job(const std::string& name, const std::vector<std::string>& re
   disk->put(directory + "/job.toml",
             "name = \"" + name +
                 "\"\nfrom = \"News <news@example.org>\"\nsubject = \"Hello {{name}}\"\n"
-                "[message]\ntext = \"body.txt\"\n[list]\nfile = \"list.csv\"\n"
-                "[headers]\nX-Recipient = \"{{email}}\"\n[send]\n" +
-                send);
+                "[message]\ntext = \"body.txt\"\n[list]\nfile = \"list.csv\"\n" +
+                list_lines + "[headers]\nX-Recipient = \"{{email}}\"\n[send]\n" + send);
   jobs_.insert(name);
   witness.expect_job(name, static_cast<int64_t>(recipients.size()), recipients);
 }
@@ -150,6 +149,11 @@ bool Scene::drain(Duration timeout) {
   process_->drain(timeout);
   const bool ended = run_until([this] { return process_->stopped(); }, timeout + grace);
   if (!ended && !witness.broken()) witness.violate(11, "a drain does not end");
+  // What a failed disk did not take is lost, however gently it ends.
+  if (process_->halted()) {
+    crash();
+    return ended;
+  }
   take_down();
   witness.on_end(*disk);
   return ended;

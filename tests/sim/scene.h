@@ -58,9 +58,9 @@ class Scene {
   std::map<std::string, uint32_t> times_taken() const;
   uint32_t misdirected() const;
 
-  // Drops a job for these recipients; `send` are further lines of its [send] table.
+  // Drops a job for these recipients; `send` and `list` are further lines of those tables.
   void drop_job(const std::string& name, const std::vector<std::string>& recipients,
-                const std::string& send = "");
+                const std::string& send = "", const std::string& list = "");
 
   void start();
   // The power goes: what was not synced may be gone. start() begins anew.

@@ -75,7 +75,8 @@ class Swarm {
     set_names();
     set_disk();
     set_limits();
-    scene_.drop_job("news", list(), send_lines());
+    scene_.drop_job("news", list(), send_lines(),
+                    options_.duplicates != 0 ? "dedupe = true\n" : "");
   }
 
   void set_weather() {
@@ -214,6 +215,9 @@ class Swarm {
     for (uint32_t i = 0; i < options_.bad_rows; ++i) {
       out.push_back("no address " + std::to_string(i));
     }
+    for (uint32_t i = 0; i < options_.duplicates; ++i) {
+      out.push_back(good_[scene_.world.random().below(good_.size())]);
+    }
     scene_.world.random().shuffle(out);
     return out;
   }
@@ -289,7 +293,8 @@ class Swarm {
   void check_summary() {
     const Counts counts = scene_.summary("news").counts;
     const auto rows = static_cast<int64_t>(good_.size());
-    EXPECT_EQ(counts.total(), rows + options_.bad_rows) << "invariant 1";
+    EXPECT_EQ(counts.total(), rows + options_.bad_rows + options_.duplicates) << "invariant 1";
+    EXPECT_EQ(counts[State::kDuplicate], options_.duplicates) << "invariant 1";
     EXPECT_EQ(counts[State::kRejected], options_.bad_rows) << "invariant 1";
     EXPECT_EQ(counts.open(), 0) << "invariant 1";
     const Ledger ledger = scene_.ledger();

@@ -59,6 +59,13 @@ SwarmOptions::SwarmOptions(Random& random) {
   long_rounds = one_in(3);
   drains = one_in(3);
   reloads = one_in(5);
+
+  // A refusal stands when the connection breaks behind it: with a receiver that loses commands it
+  // may be another's, and nobody could tell.
+  if (drops_group) {
+    resets = tricks = dot_drops = 0;
+    drains = false;
+  }
 }
 
 }  // namespace sluice::sim

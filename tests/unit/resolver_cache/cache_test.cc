@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace resolver_cache {
 namespace {
@@ -70,6 +72,50 @@ TEST_F(CacheTest, AnswersLiveForTheirTtl) {
   EXPECT_EQ(count, 1U);
   EXPECT_EQ(find("example.com", kStart + seconds(100)).entry, nullptr);
   EXPECT_EQ(find("example.com", kStart, RecordType::kA).entry, nullptr);
+}
+
+TEST_F(CacheTest, ACanonicalNameThatDiffersIsKeptThroughAFailedRefresh) {
+  land("www.com", positive(60), kStart);
+  EXPECT_EQ(find("www.com", kStart).entry->canonical(), "example.com");
+  land("example.com", positive(60), kStart);
+  const Time expired = kStart + seconds(60);
+  for (const char* name : {"www.com", "example.com"}) {
+    land(name, failed_answer(name, "SERVFAIL"), expired);
+    const Hit hit = find(name, expired);
+    ASSERT_TRUE(hit.stale);
+    EXPECT_EQ(hit.entry->name(), name);
+    EXPECT_EQ(hit.entry->canonical(), "example.com");
+    hit.entry->for_each_item([](const ItemView& item) { EXPECT_EQ(item.data, "mx.example.com"); });
+  }
+}
+
+TEST_F(CacheTest, FindManySaysWhatFindSays) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 45; ++i) names.push_back("d" + std::to_string(i));
+  for (int i = 0; i < 45; ++i) {
+    if (i % 5 == 4) continue;  // never asked
+    const std::string& name = names[static_cast<size_t>(i)];
+    land(name, positive(i % 3 == 0 ? 60 : 600), kStart);
+    if (i % 6 == 0) land(name, failed_answer(name, ""), kStart + seconds(100));
+  }
+  const Time now = kStart + seconds(102);  // fresh, stale, expired and unknown ones
+  std::vector<Key> keys;
+  for (const std::string& name : names) keys.push_back({name, kMx});
+  keys.push_back({names[1], RecordType::kA});
+  keys.push_back({names[1], kMx});  // twice in one call
+  for (const size_t count :
+       {size_t{0}, size_t{1}, size_t{15}, size_t{16}, size_t{17}, keys.size()}) {
+    std::vector<Hit> hits(count);
+    cache_.find_many(reader_, std::span(keys).first(count), hits, now);
+    for (size_t i = 0; i < count; ++i) {
+      const Hit single = cache_.find(reader_, keys[i].name, keys[i].type, now);
+      EXPECT_EQ(hits[i].entry, single.entry) << i;
+      EXPECT_EQ(hits[i].stale, single.stale) << i;
+    }
+  }
+  EXPECT_TRUE(find(names[0], now).stale);
+  EXPECT_EQ(find(names[3], now).entry, nullptr);
+  EXPECT_NE(find(names[1], now).entry, nullptr);
 }
 
 TEST_F(CacheTest, TtlsAreClamped) {
