@@ -7,6 +7,8 @@
 namespace sluice {
 namespace {
 
+constexpr std::string_view kSize = " SIZE=";
+
 void append_decimal(uint64_t number, std::string& out) {
   char digits[20];
   const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, number);
@@ -37,11 +39,14 @@ void append_mail(std::string_view sender, const MailParameters& parameters,
   out.append("\r\n");
 }
 
-size_t remove_size(std::string& commands) {
-  constexpr std::string_view kSize = " SIZE=";
+bool has_size(std::string_view commands) {
   const size_t path_end = commands.find('>');  // no address holds one
-  if (path_end == std::string::npos) return 0;
-  if (commands.compare(path_end + 1, kSize.size(), kSize) != 0) return 0;
+  return path_end != std::string_view::npos && commands.substr(path_end + 1).starts_with(kSize);
+}
+
+size_t remove_size(std::string& commands) {
+  if (!has_size(commands)) return 0;
+  const size_t path_end = commands.find('>');
   const size_t end = commands.find_first_of(" \r", path_end + 1 + kSize.size());
   const size_t count = end - (path_end + 1);
   commands.erase(path_end + 1, count);

@@ -27,6 +27,8 @@ struct MailParameters {
 // `capabilities` does not offer it (RFC 1870 §6, 6152 §2, 6531 §3.4).
 void append_mail(std::string_view sender, const MailParameters& parameters,
                  const Capabilities& capabilities, std::string& out);
+// The MAIL line that `commands` begins with says SIZE=.
+bool has_size(std::string_view commands);
 // Takes SIZE= out of the MAIL line that `commands` begins with; returns how many octets went.
 size_t remove_size(std::string& commands);
 void append_rcpt(std::string_view recipient, std::string& out);

@@ -216,6 +216,7 @@ class Dialog {
   void on_proceed(const Expected& expected, const Reply& reply, const Judgement& judgement);
   void on_greeted(Step step, const Reply& reply);
   void on_refusal(const Expected& expected, const Reply& reply, const Judgement& judgement);
+  void on_refused_parameters(const Expected& expected, const Reply& reply, Judgement judgement);
   void on_over(const Expected& expected, const Reply& reply, const Judgement& judgement);
 
   // Ends of messages: each takes the oldest message off the window.

@@ -55,10 +55,7 @@ void Dialog::on_reply(const Reply& reply) {
       on_refusal(expected, reply, judgement);
       break;
     case Ruling::kRefuseParameters:
-      // Its bytes must be free to change; while they are not, the refusal holds.
-      slots_[expected.slot].plainer =
-          slots_[expected.slot].pieces == 0 && drop_size(expected.slot) > 0;
-      on_refusal(expected, reply, judgement);
+      on_refused_parameters(expected, reply, judgement);
       break;
     case Ruling::kRefuseAndClose:
     case Ruling::kSessionFailure:
@@ -148,6 +145,21 @@ void Dialog::on_refusal(const Expected& expected, const Reply& reply, const Judg
   } else if (!pipelining_ || expected.step == Step::kData) {
     end_refused_envelope(expected.slot);
   }
+}
+
+// Said once more without SIZE=; while its bytes are still on their way they cannot change, and it
+// waits for another attempt: the receiver does not mean the recipient.
+void Dialog::on_refused_parameters(const Expected& expected, const Reply& reply,
+                                   Judgement judgement) {
+  Slot& slot = slots_[expected.slot];
+  if (slot.pieces == 0) {
+    slot.plainer = drop_size(expected.slot) > 0;
+  } else if (has_size(slot.commands)) {
+    judgement.state = State::kDeferred;
+    judgement.scope = Scope::kConnection;
+    capabilities_.size = false;
+  }
+  on_refusal(expected, reply, judgement);
 }
 
 // A receiver that took messages on this connection and defers the next MAIL has had enough of the

@@ -225,12 +225,13 @@ void give_up(Connection& c, Fault fault) {
 // Feeds the dialog with what has happened.
 void take_in(Shard& shard, Connection& c) {
   c.channel.update();
+  // What has left first: a reply to it may ask for it to be said otherwise.
+  report_sent(c);
   // Before a failure is judged, what was read before it: earlier replies may be there.
   if (!c.channel.received().empty()) {
     c.dialog->receive(c.channel.received());
     c.channel.consumed();
   }
-  report_sent(c);
   if (c.dialog->finished()) return;
   if (c.channel.ended() || c.channel.fault() != IoError::kNone) {
     give_up(c, fault_of(c.channel));

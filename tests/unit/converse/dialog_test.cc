@@ -162,6 +162,28 @@ TEST(Dialog, RefusedSizeIsLeftOut) {
   }
 }
 
+// The refusal overtakes the end of the send: the line's bytes cannot change any more.
+TEST(Dialog, SizeRefusedWhileTheEnvelopeIsOnItsWayDefers) {
+  for (const bool octet_by_octet : {false, true}) {
+    Driver driver(options_for_tests());
+    greet(driver, "250-SIZE 1000\r\n");
+    driver.hold_sends = true;
+    driver.mail.push_back({"s@x", "r@y", 100, false, false});
+    driver.work();
+    driver.output.clear();
+    driver.says("555 no parameters\r\n", octet_by_octet);
+    driver.send_done();
+    driver.says("503 no\r\n503 no\r\n", octet_by_octet);
+    EXPECT_EQ(driver.output, "RSET\r\n");
+    driver.mail.push_back({"s@x", "r@y", 100, false, false});
+    driver.hold_sends = false;
+    driver.send_done();
+    driver.says("250 ok\r\n", octet_by_octet);
+    EXPECT_EQ(driver.output, "RSET\r\nMAIL FROM:<s@x>\r\nRCPT TO:<r@y>\r\nDATA\r\n");
+    EXPECT_EQ(driver.verdicts, (std::vector<std::string>{"1 deferred connection 555 MAIL"}));
+  }
+}
+
 TEST(Dialog, RefusedSizeWithoutPipelining) {
   DialogOptions options = options_for_tests();
   options.enable_pipelining = false;
