@@ -26,16 +26,29 @@ using resolver_cache::Time;
 inline constexpr Time kNow = std::chrono::hours(1);
 inline constexpr uint32_t kTtl = 3'600;
 
-inline std::string exchanger_of(uint64_t i) { return "mx1." + domain_name(i % 5'000); }
+// What comes from the network, decoded: one a thread, and making it costs all contestants the same
+// little. What is kept of it is the contestant's own copy.
+class Incoming {
+ public:
+  Incoming() {
+    answer_.kind = resolver_cache::AnswerKind::kPositive;
+    answer_.ttl = kTtl;
+    answer_.items = {{10, ""}};
+  }
+  const resolver_cache::Answer& answer(uint64_t i, std::string_view name) {
+    static const std::vector<std::string> exchangers = [] {
+      std::vector<std::string> all;
+      for (uint64_t n = 0; n < 5'000; ++n) all.push_back("mx1." + domain_name(n));
+      return all;
+    }();
+    answer_.canonical.assign(name);
+    answer_.items.front().data.assign(exchangers[i % exchangers.size()]);
+    return answer_;
+  }
 
-inline resolver_cache::Answer answer_of(uint64_t i, std::string_view name) {
-  resolver_cache::Answer answer;
-  answer.kind = resolver_cache::AnswerKind::kPositive;
-  answer.ttl = kTtl;
-  answer.canonical = name;
-  answer.items = {{10, exchanger_of(i)}};
-  return answer;
-}
+ private:
+  resolver_cache::Answer answer_;
+};
 
 struct Hash {
   size_t operator()(std::string_view name) const {
@@ -54,8 +67,9 @@ inline uint64_t use(Time left, std::string_view exchanger) {
   return static_cast<uint64_t>(left.count()) + static_cast<unsigned char>(exchanger.back());
 }
 
-inline Value value_of(uint64_t i) {
-  return {kNow + std::chrono::seconds(kTtl), 10, exchanger_of(i)};
+inline Value value_of(const resolver_cache::Answer& answer) {
+  const resolver_cache::Item& item = answer.items.front();
+  return {kNow + std::chrono::seconds(answer.ttl), item.preference, item.data};
 }
 
 using Map = absl::flat_hash_map<std::string, Value, Hash, std::equal_to<>>;
@@ -79,7 +93,7 @@ class Ours {
     void write(uint64_t i, std::string_view name) {
       // Empty when the other thread refreshes the same name: then there is nothing to do.
       resolver_cache::Flight flight = cache_.claim_refresh(name, RecordType::kMx);
-      if (flight) static_cast<void>(flight.land(reader_, answer_of(i, name), kNow, i));
+      if (flight) static_cast<void>(flight.land(reader_, incoming_.answer(i, name), kNow, i));
     }
     void rest() { reader_.quiescent(); }
     const resolver_cache::Cache& cache() const { return cache_; }
@@ -96,6 +110,7 @@ class Ours {
    private:
     resolver_cache::Cache& cache_;
     resolver_cache::Reader reader_;
+    Incoming incoming_;
   };
 
  private:
@@ -114,9 +129,10 @@ class ShardedMutex {
  public:
   explicit ShardedMutex(uint32_t names) : shards_(kShards) {
     for (Shard& shard : shards_) shard.map.reserve(names / kShards);
+    Incoming incoming;
     for (uint32_t i = 0; i < names; ++i) {
       const std::string name = domain_name(i);
-      shard_of(Hash{}(name)).map.emplace(name, value_of(i));
+      shard_of(Hash{}(name)).map.emplace(name, value_of(incoming.answer(i, name)));
     }
   }
   class Local {
@@ -136,7 +152,7 @@ class ShardedMutex {
       return use(copy_.expires - kNow, copy_.exchanger);
     }
     void write(uint64_t i, std::string_view name) {
-      Value value = value_of(i);
+      Value value = value_of(incoming_.answer(i, name));
       const size_t hash = Hash{}(name);
       Shard& shard = table_.shard_of(hash);
       const absl::MutexLock lock(&shard.mutex);
@@ -147,6 +163,7 @@ class ShardedMutex {
 
    private:
     ShardedMutex& table_;
+    Incoming incoming_;
     Value copy_;
   };
 
@@ -174,7 +191,7 @@ class PrivateMaps {
       return found == map_.end() ? 0 : use(found->second.expires - kNow, found->second.exchanger);
     }
     void write(uint64_t i, std::string_view name) {
-      Value value = value_of(i);
+      Value value = value_of(incoming_.answer(i, name));
       const auto found = map_.find(name);
       if (found != map_.end()) std::swap(found->second, value);
     }
@@ -182,6 +199,7 @@ class PrivateMaps {
 
    private:
     Map& map_;
+    Incoming incoming_;
   };
 
  private:
@@ -191,7 +209,11 @@ class PrivateMaps {
     Map& map = maps_[next_++ % kThreadsMax];
     if (map.empty()) {
       map.reserve(names_);
-      for (uint32_t i = 0; i < names_; ++i) map.emplace(domain_name(i), value_of(i));
+      Incoming incoming;
+      for (uint32_t i = 0; i < names_; ++i) {
+        const std::string name = domain_name(i);
+        map.emplace(name, value_of(incoming.answer(i, name)));
+      }
     }
     return map;
   }

@@ -50,7 +50,7 @@ class Lfht {
     void write(uint64_t i, std::string_view name) {
       auto item = std::make_unique<Item>();
       item->name = name;
-      item->value = value_of(i);
+      item->value = value_of(incoming_.answer(i, name));
       cds_lfht_node_init(&item->node);
       cds_lfht_node* old =
           cds_lfht_add_replace(table_, Hash{}(name), matches, &name, &item.release()->node);
@@ -64,6 +64,7 @@ class Lfht {
 
    private:
     cds_lfht* table_;
+    Incoming incoming_;
   };
 
  private:

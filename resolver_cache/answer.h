@@ -23,7 +23,7 @@ struct Item {
   std::string data;
 };
 
-inline constexpr size_t kItemsMax = 64;
+inline constexpr size_t kItemsMax = 65;  // see mx.h
 inline constexpr int kCnameLinksMax = 16;
 
 struct Answer {

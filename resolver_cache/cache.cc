@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
+#include <mutex>
 #include <new>
 
 #include "absl/base/macros.h"
-#include "resolver_cache/name_hash.h"
 
 namespace resolver_cache {
 namespace {
@@ -16,25 +15,46 @@ namespace {
 constexpr int kTagShift = 48;
 constexpr uint64_t kPointerMask = (uint64_t{1} << kTagShift) - 1;
 
-const Entry* entry_of(uint64_t slot) {
-  return reinterpret_cast<const Entry*>(static_cast<uintptr_t>(slot & kPointerMask));
-}
-Entry* owned_entry_of(uint64_t slot) {
+Entry* entry_of(uint64_t slot) {
   return reinterpret_cast<Entry*>(static_cast<uintptr_t>(slot & kPointerMask));
 }
 
-uint64_t slot_of(const Entry* entry) {
+uint64_t slot_value(const Entry* entry, uint64_t hash) {
   const uint64_t pointer = reinterpret_cast<uintptr_t>(entry);
   ABSL_HARDENING_ASSERT((pointer & ~kPointerMask) == 0);
-  return pointer | (entry->hash() >> kTagShift) << kTagShift;
+  return pointer | hash >> kTagShift << kTagShift;
 }
 
-std::string key_of(std::string_view name, RecordType type) {
-  std::string key(name);
-  const auto number = static_cast<uint16_t>(type);
-  key.push_back(static_cast<char>(number >> 8));
-  key.push_back(static_cast<char>(number & 0xFF));
-  return key;
+// A bit for each slot whose tag is that one. Without a loop or a branch: at which slot a search
+// would end is as good as random, and a processor that guessed it wrong would have waited in vain.
+template <typename Slots, size_t... kNumbers>
+[[gnu::always_inline]] inline uint32_t slots_tagged(const Slots& slots, uint64_t tag,
+                                                    std::index_sequence<kNumbers...>) {
+  const auto is_tagged = [tag](const auto& slot) {
+    return static_cast<uint32_t>(slot.load(std::memory_order_relaxed) >> kTagShift == tag);
+  };
+  return ((is_tagged(slots[kNumbers]) << kNumbers) | ...);
+}
+
+struct Found {
+  size_t slot = 0;
+  Entry* entry = nullptr;
+};
+
+template <typename Slot, size_t kCount>
+[[gnu::always_inline]] inline Found find_in(const std::array<Slot, kCount>& slots,
+                                            const Question& question) {
+  const uint64_t tag = question.hash >> kTagShift;
+  uint32_t candidates = slots_tagged(slots, tag, std::make_index_sequence<kCount>());
+  for (; candidates != 0; candidates &= candidates - 1) {
+    const auto i = static_cast<size_t>(std::countr_zero(candidates));
+    const uint64_t value = slots[i].load(std::memory_order_acquire);
+    if (value == 0 || value >> kTagShift != tag) continue;
+    Entry* entry = entry_of(value);
+    __builtin_prefetch(reinterpret_cast<const char*>(entry) + 64);  // the items
+    if (entry->answers(question)) return {i, entry};
+  }
+  return {};
 }
 
 bool may_be_stale(RecordType type) {
@@ -54,7 +74,33 @@ std::pair<int, Time> worth(const Entry& entry, Time now) {
   return {kLivePositive, times.expires};
 }
 
+uint64_t bucket_count(const CacheOptions& options) {
+  // Twice as many slots as entries keeps full buckets rare.
+  return std::max<uint64_t>(1, (uint64_t{options.entries_max} + 3) / 4);
+}
+
+uint64_t entry_bytes_max(const CacheOptions& options) {
+  return options.bytes_max != 0 ? options.bytes_max : uint64_t{512} * options.entries_max;
+}
+
+// Beside the entries: an eighth for what lies between them, and what waits for readers.
+uint64_t arena_bytes(const CacheOptions& options) {
+  const uint64_t entries = std::max<uint64_t>(entry_bytes_max(options), 2 * kEntryBytesMax);
+  return entries + entries / 8 + options.limbo_max * uint64_t{kEntryBytesMax};
+}
+
 }  // namespace
+
+struct FlightRecord {
+  struct Waiter {
+    uint64_t ticket;
+    Cache::Notify notify;
+  };
+  std::string name;
+  RecordType type = RecordType::kA;
+  uint64_t hash = 0;
+  std::vector<Waiter> waiters;
+};
 
 Reader::Reader(Cache& cache) : cache_(cache), slot_(cache.reclaimer_.add_reader()) { online(); }
 
@@ -76,81 +122,80 @@ void Reader::online() {
 }
 
 Flight::Flight(Flight&& other) noexcept
-    : cache_(std::exchange(other.cache_, nullptr)),
-      name_(std::move(other.name_)),
-      type_(other.type_) {}
+    : cache_(std::exchange(other.cache_, nullptr)), record_(other.record_) {}
 
 Flight& Flight::operator=(Flight&& other) noexcept {
   if (this != &other) {
-    if (cache_ != nullptr) cache_->abandon(name_, type_);
+    if (cache_ != nullptr) cache_->abandon(*record_);
     cache_ = std::exchange(other.cache_, nullptr);
-    name_ = std::move(other.name_);
-    type_ = other.type_;
+    record_ = other.record_;
   }
   return *this;
 }
 
 Flight::~Flight() {
-  if (cache_ != nullptr) cache_->abandon(name_, type_);
+  if (cache_ != nullptr) cache_->abandon(*record_);
 }
 
 Landed Flight::land(const Reader& reader, const Answer& answer, Time now, uint64_t random) {
   ABSL_HARDENING_ASSERT(cache_ != nullptr && reader.is_online());
-  return std::exchange(cache_, nullptr)->land(name_, type_, answer, now, random);
+  return std::exchange(cache_, nullptr)->land(*record_, answer, now, random);
 }
 
+Cache::Memory::Memory(uint64_t bytes) {
+  constexpr size_t kHugePage = size_t{2} << 20;
+  const size_t alignment = bytes >= kHugePage ? kHugePage : Arena::kPage;
+  const size_t whole = (bytes + alignment - 1) / alignment * alignment;
+  mapped_bytes = whole + alignment;
+  mapped = mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  const size_t skipped = alignment - reinterpret_cast<uintptr_t>(mapped) % alignment;
+  octets = {static_cast<std::byte*>(mapped) + skipped % alignment, whole};
+  // A lookup touches lines anywhere in it: with small pages it would miss the TLB each time too.
+  if (alignment == kHugePage) static_cast<void>(madvise(octets.data(), whole, MADV_HUGEPAGE));
+}
+
+Cache::Memory::~Memory() { munmap(mapped, mapped_bytes); }
+
+Cache::Stripe::Stripe() = default;
+Cache::Stripe::~Stripe() = default;
+
+size_t Cache::FlightHash::operator()(const Question& question) const {
+  return std::rotl(question.hash, 32);  // a stripe's hashes have their low bits in common
+}
+size_t Cache::FlightHash::operator()(const FlightRecord* record) const {
+  return std::rotl(record->hash, 32);
+}
+bool Cache::FlightEqual::operator()(const FlightRecord* record, const Question& question) const {
+  return record->hash == question.hash && record->type == question.type &&
+         record->name == question.name;
+}
+
+// The table's memory is zeroes, and that is what buckets of empty slots are.
 Cache::Cache(const CacheOptions& options)
     : options_(options),
-      bytes_max_(options.bytes_max != 0 ? options.bytes_max : uint64_t{512} * options.entries_max),
+      bytes_max_(entry_bytes_max(options)),
+      bucket_count_(bucket_count(options)),
+      table_memory_(bucket_count_ * sizeof(Bucket)),
+      entry_memory_(arena_bytes(options)),
+      buckets_(reinterpret_cast<Bucket*>(table_memory_.octets.data())),
       stripes_(std::make_unique<Stripe[]>(kStripes)),
-      reclaimer_(options.limbo_max) {
-  // Twice as many slots as entries keeps full buckets rare.
-  const uint64_t buckets = std::bit_ceil(std::max<uint64_t>(1, options.entries_max / (kSlots / 2)));
-  bucket_mask_ = buckets - 1;
-  buckets_ = make_table(buckets);
-}
+      arena_(entry_memory_.octets),
+      reclaimer_(options.limbo_max, arena_) {}
 
-void Cache::FreeTable::operator()(Bucket* table) const { std::free(table); }
+Cache::~Cache() = default;
 
-Cache::Table Cache::make_table(uint64_t buckets) {
-  constexpr size_t kHugePage = size_t{2} << 20;
-  const size_t bytes = buckets * sizeof(Bucket);  // a power of two
-  const bool huge = bytes >= kHugePage;
-  void* block = std::aligned_alloc(huge ? kHugePage : alignof(Bucket), bytes);
-  if (block == nullptr) throw std::bad_alloc();
-  // A lookup touches one line anywhere in it: with small pages it would miss the TLB each time too.
-  if (huge) static_cast<void>(madvise(block, bytes, MADV_HUGEPAGE));
-  Table table(static_cast<Bucket*>(block));
-  std::uninitialized_value_construct_n(table.get(), buckets);
-  return table;
-}
-
-Cache::~Cache() {
-  for (uint64_t b = 0; b <= bucket_mask_; ++b) {
-    for (std::atomic<uint64_t>& slot : buckets_[b].slots) {
-      const uint64_t value = slot.load(std::memory_order_relaxed);
-      if (value != 0) Entry::destroy(owned_entry_of(value));
-    }
-  }
-}
-
-uint64_t Cache::hash_of(std::string_view name, RecordType type) const {
-  return hash_name(options_.seed, name, type);
-}
-
-const Entry* Cache::lookup(uint64_t hash, std::string_view name, RecordType type) const {
-  const uint64_t tag = hash >> kTagShift;
-  for (const std::atomic<uint64_t>& slot : bucket_of(hash).slots) {
-    const uint64_t value = slot.load(std::memory_order_acquire);
-    if (value == 0 || value >> kTagShift != tag) continue;
-    const Entry* entry = entry_of(value);
-    if (entry->hash() == hash && entry->type() == type && entry->name() == name) return entry;
-  }
-  return nullptr;
+[[gnu::always_inline]] inline Hit Cache::look_up(const Question& question, Time now) const {
+  const Entry* entry = find_in(bucket_of(question.hash).slots, question).entry;
+  if (entry == nullptr) return {};
+  if (entry->is_fresh(now)) return {entry, false};
+  if (entry->is_servable_stale(now)) return {entry, true};
+  return {};
 }
 
 void Cache::prefetch_entry(uint64_t hash) const {
-  for (const std::atomic<uint64_t>& slot : bucket_of(hash).slots) {
+  for (const Slot& slot : bucket_of(hash).slots) {
     const uint64_t value = slot.load(std::memory_order_relaxed);
     if (value == 0 || value >> kTagShift != hash >> kTagShift) continue;
     const char* entry = reinterpret_cast<const char*>(entry_of(value));
@@ -160,106 +205,156 @@ void Cache::prefetch_entry(uint64_t hash) const {
   }
 }
 
-Hit Cache::judge(const Entry* entry, Time now) {
-  if (entry == nullptr) return {};
-  if (entry->is_fresh(now)) return {entry, false};
-  if (entry->is_servable_stale(now)) return {entry, true};
-  return {};
-}
-
 Hit Cache::find(const Reader& reader, std::string_view name, RecordType type, Time now) const {
   ABSL_HARDENING_ASSERT(reader.is_online());
-  const Entry* entry = lookup(hash_of(name, type), name, type);
-  return judge(entry, now);
+  return look_up(question_of(name, type), now);
 }
 
 void Cache::find_many(const Reader& reader, std::span<const Key> keys, std::span<Hit> hits,
                       Time now) const {
   ABSL_HARDENING_ASSERT(reader.is_online() && hits.size() >= keys.size());
   constexpr size_t kGroup = 16;  // about as many lines as a core can have under way
-  std::array<uint64_t, kGroup> hashes;
+  std::array<Question, kGroup> questions;
   for (size_t begin = 0; begin < keys.size(); begin += kGroup) {
     const std::span<const Key> group = keys.subspan(begin, std::min(kGroup, keys.size() - begin));
     for (size_t i = 0; i < group.size(); ++i) {
-      hashes[i] = hash_of(group[i].name, group[i].type);
-      __builtin_prefetch(&bucket_of(hashes[i]));
+      questions[i] = question_of(group[i].name, group[i].type);
+      __builtin_prefetch(&bucket_of(questions[i].hash));
     }
-    for (size_t i = 0; i < group.size(); ++i) prefetch_entry(hashes[i]);
-    for (size_t i = 0; i < group.size(); ++i) {
-      hits[begin + i] = judge(lookup(hashes[i], group[i].name, group[i].type), now);
-    }
+    for (size_t i = 0; i < group.size(); ++i) prefetch_entry(questions[i].hash);
+    for (size_t i = 0; i < group.size(); ++i) hits[begin + i] = look_up(questions[i], now);
   }
 }
 
 Claim Cache::claim(const Reader& reader, std::string_view name, RecordType type, Time now,
                    Notify notify) {
+  ABSL_HARDENING_ASSERT(reader.is_online());
+  const Question question = question_of(name, type);
   Claim claim;
-  claim.hit = find(reader, name, type, now);
+  claim.hit = look_up(question, now);
   claim.kind = Claim::Kind::kHit;
   if (claim.hit.entry != nullptr) return claim;
 
-  std::string key = key_of(name, type);
-  Stripe& stripe = stripe_of(hash_of(name, type));
-  const std::lock_guard<std::mutex> lock(stripe.mutex);
-  claim.hit = find(reader, name, type, now);  // it may have landed meanwhile
+  Stripe& stripe = stripe_of(question.hash);
+  const std::lock_guard<ShortLock> lock(stripe.mutex);
+  claim.hit = look_up(question, now);  // it may have landed meanwhile
   if (claim.hit.entry != nullptr) return claim;
-  const auto [flight, inserted] = stripe.flights.try_emplace(std::move(key));
-  if (inserted) {
+  const auto flying = stripe.flights.find(question);
+  if (flying == stripe.flights.end()) {
     claim.kind = Claim::Kind::kFly;
-    claim.flight = Flight(this, std::string(name), type);
+    claim.flight = enlist(stripe, question);
     return claim;
   }
   claim.kind = Claim::Kind::kWait;
   claim.ticket = ++stripe.last_ticket;
-  flight->second.push_back({claim.ticket, std::move(notify)});
+  (*flying)->waiters.push_back({claim.ticket, std::move(notify)});
   return claim;
 }
 
 Flight Cache::claim_refresh(std::string_view name, RecordType type) {
-  Stripe& stripe = stripe_of(hash_of(name, type));
-  const std::lock_guard<std::mutex> lock(stripe.mutex);
-  if (!stripe.flights.try_emplace(key_of(name, type)).second) return {};
-  return Flight(this, std::string(name), type);
+  const Question question = question_of(name, type);
+  Stripe& stripe = stripe_of(question.hash);
+  const std::lock_guard<ShortLock> lock(stripe.mutex);
+  if (stripe.flights.contains(question)) return {};
+  return enlist(stripe, question);
+}
+
+Flight Cache::enlist(Stripe& stripe, const Question& question) {
+  std::unique_ptr<FlightRecord> record;
+  if (stripe.spare.empty()) {
+    record = std::make_unique<FlightRecord>();
+  } else {
+    record = std::move(stripe.spare.back());
+    stripe.spare.pop_back();
+  }
+  record->name.assign(question.name);
+  record->type = question.type;
+  record->hash = question.hash;
+  stripe.flights.insert(record.get());
+  return {this, record.release()};
 }
 
 void Cache::forget(std::string_view name, RecordType type, uint64_t ticket) {
-  Stripe& stripe = stripe_of(hash_of(name, type));
-  const std::lock_guard<std::mutex> lock(stripe.mutex);
-  const auto flight = stripe.flights.find(key_of(name, type));
-  if (flight == stripe.flights.end()) return;
-  std::vector<Waiter>& waiters = flight->second;
-  const auto is_it = [ticket](const Waiter& waiter) { return waiter.ticket == ticket; };
-  waiters.erase(std::remove_if(waiters.begin(), waiters.end(), is_it), waiters.end());
+  const Question question = question_of(name, type);
+  Stripe& stripe = stripe_of(question.hash);
+  const std::lock_guard<ShortLock> lock(stripe.mutex);
+  const auto flying = stripe.flights.find(question);
+  if (flying == stripe.flights.end()) return;
+  std::erase_if((*flying)->waiters, [ticket](const auto& w) { return w.ticket == ticket; });
 }
 
-void Cache::tell_waiters(Stripe& stripe, const std::string& key) {
-  const auto flight = stripe.flights.find(key);
-  ABSL_HARDENING_ASSERT(flight != stripe.flights.end());
-  for (Waiter& waiter : flight->second) waiter.notify();
-  stripe.flights.erase(flight);
+// The record's end as well.
+void Cache::tell_waiters(Stripe& stripe, FlightRecord& record) {
+  constexpr size_t kSpareMax = 64;
+  constexpr size_t kWaitersKept = 64;  // room for more is not held on to
+  std::unique_ptr<FlightRecord> ended(&record);
+  const size_t erased = stripe.flights.erase(ended.get());
+  ABSL_HARDENING_ASSERT(erased == 1);
+  for (FlightRecord::Waiter& waiter : ended->waiters) waiter.notify();
+  ended->waiters.clear();
+  if (stripe.spare.size() < kSpareMax && ended->waiters.capacity() <= kWaitersKept) {
+    stripe.spare.push_back(std::move(ended));
+  }
 }
 
-void Cache::abandon(std::string_view name, RecordType type) {
-  Stripe& stripe = stripe_of(hash_of(name, type));
-  const std::lock_guard<std::mutex> lock(stripe.mutex);
-  tell_waiters(stripe, key_of(name, type));
+void Cache::abandon(FlightRecord& record) {
+  Stripe& stripe = stripe_of(record.hash);
+  const std::lock_guard<ShortLock> lock(stripe.mutex);
+  tell_waiters(stripe, record);
 }
 
-Landed Cache::land(std::string_view name, RecordType type, const Answer& answer, Time now,
-                   uint64_t random) {
-  const uint64_t hash = hash_of(name, type);
-  const bool room = make_room(sizeof(Entry) + name.size(), now);
-  Stripe& stripe = stripe_of(hash);
-  const std::lock_guard<std::mutex> lock(stripe.mutex);
-  const Entry* old = lookup(hash, name, type);
+// What an entry shall be.
+struct Cache::Draft {
+  Entry::Times times;
+  uint32_t failures = 0;
+  bool keeps_answer = false;  // the old one's
+};
+
+Landed Cache::land(FlightRecord& record, const Answer& answer, Time now, uint64_t random) {
+  constexpr int kStepsWhenFull = 8;
+  const Question question = question_of(record.name, record.type);
+  const size_t new_bytes = Entry::bytes_for(question.name, answer);
+  const bool room = make_room(Arena::footprint(new_bytes), now);
   Landed landed;
-  landed.own = build(hash, name, type, answer, old, now, random);
-  landed.entry = landed.own.get();
-  landed.stale = !landed.entry->is_fresh(now);
-  const bool kept =
-      (room || old != nullptr) && landed.entry->bytes() <= kEntryBytesMax && place(landed.own, now);
-  (kept ? inserted_ : dropped_).fetch_add(1, std::memory_order_relaxed);
-  tell_waiters(stripe, key_of(name, type));
+  bool arena_full = false;
+  {
+    Stripe& stripe = stripe_of(question.hash);
+    const std::lock_guard<ShortLock> lock(stripe.mutex);
+    auto& slots = bucket_of(question.hash).slots;
+    const Found found = find_in(slots, question);
+    const Entry* old = found.entry;
+    const Draft draft = this->draft(old, question.type, answer, now, random);
+    const size_t bytes = draft.keeps_answer ? old->bytes() : new_bytes;
+    const auto write = [&](void* block) {
+      if (draft.keeps_answer) return Entry::copy(block, *old, draft.times, draft.failures);
+      return Entry::make(block, bytes, question.name, question.type, answer, draft.times,
+                         draft.failures);
+    };
+    void* block = nullptr;
+    Slot* slot = nullptr;
+    if ((room || old != nullptr) && bytes <= kEntryBytesMax) {
+      block = arena_.allocate(bytes);
+      arena_full = block == nullptr;
+    }
+    if (block != nullptr) {
+      slot = slot_for(question, old == nullptr ? nullptr : &slots[found.slot], stripe, now);
+    }
+    if (slot != nullptr) {
+      Entry* entry = write(block);
+      landed.entry = entry;
+      landed.stale = !entry->is_fresh(now);
+      publish(*slot, question.hash, entry);
+      ++stripe.inserted;
+    } else {
+      if (block != nullptr) arena_.release(std::array{Arena::Block{block, bytes}});
+      landed.own.reset(write(::operator new(bytes)));
+      landed.entry = landed.own.get();
+      landed.stale = !landed.entry->is_fresh(now);
+      ++stripe.dropped;
+    }
+    tell_waiters(stripe, record);
+  }
+  for (int step = 0; arena_full && step < kStepsWhenFull; ++step) evict_next(now, false);
   return landed;
 }
 
@@ -270,28 +365,30 @@ Time Cache::failure_pause(uint32_t failures, uint64_t random) const {
   return pause - pause / 4 * static_cast<int64_t>(random % 1'024) / 1'024;
 }
 
-Entry::Ptr Cache::build(uint64_t hash, std::string_view name, RecordType type, const Answer& answer,
-                        const Entry* old, Time now, uint64_t random) const {
-  Entry::Times times;
+Cache::Draft Cache::draft(const Entry* old, RecordType type, const Answer& answer, Time now,
+                          uint64_t random) const {
+  Draft draft;
+  Entry::Times& times = draft.times;
   times.landed = now;
   if (answer.kind == AnswerKind::kFailed) {
-    const uint32_t failures = old == nullptr ? 1 : old->failures() + 1;
-    const Time retry_at = now + failure_pause(failures, random);
+    draft.failures = old == nullptr ? 1 : old->failures() + 1;
+    const Time retry_at = now + failure_pause(draft.failures, random);
     if (old != nullptr && old->kind() == AnswerKind::kPositive &&
         now < std::max(old->times().expires, old->times().stale_until)) {
       times = old->times();
       times.retry_at = retry_at;
-      return Entry::copy(*old, times, failures);
+      draft.keeps_answer = true;
+      return draft;
     }
     times.expires = times.retry_at = retry_at;
     if (old != nullptr) times.first_name_error = old->times().first_name_error;
-    return Entry::make(hash, name, type, answer, times, failures);
+    return draft;
   }
   if (answer.kind == AnswerKind::kPositive) {
     times.expires =
         now + std::clamp(seconds(answer.ttl), options_.positive_ttl_min, options_.positive_ttl_max);
     if (may_be_stale(type)) times.stale_until = times.expires + options_.serve_stale;
-    return Entry::make(hash, name, type, answer, times, 0);
+    return draft;
   }
   Time ttl = std::clamp(seconds(answer.ttl), options_.negative_ttl_min, options_.negative_ttl_max);
   if (answer.kind == AnswerKind::kNameError) {
@@ -303,7 +400,7 @@ Entry::Ptr Cache::build(uint64_t hash, std::string_view name, RecordType type, c
     }
   }
   times.expires = now + ttl;
-  return Entry::make(hash, name, type, answer, times, 0);
+  return draft;
 }
 
 bool Cache::make_room(size_t bytes, Time now) {
@@ -314,53 +411,34 @@ bool Cache::make_room(size_t bytes, Time now) {
         entry_bytes_.load(std::memory_order_relaxed) + bytes <= bytes_max_) {
       return true;
     }
-    const uint64_t index = hand_.fetch_add(1, std::memory_order_relaxed) & bucket_mask_;
-    const std::lock_guard<std::mutex> lock(stripes_[index % kStripes].mutex);
-    evict_worst(buckets_[index], now, step < kStepsSparing);
+    evict_next(now, step < kStepsSparing);
   }
   return false;
 }
 
-bool Cache::place(Entry::Ptr& entry, Time now) {
-  Bucket& bucket = bucket_of(entry->hash());
-  std::atomic<uint64_t>* free = nullptr;
-  std::atomic<uint64_t>* same = nullptr;
-  for (std::atomic<uint64_t>& slot : bucket.slots) {
-    const uint64_t value = slot.load(std::memory_order_relaxed);
-    if (value == 0) {
-      if (free == nullptr) free = &slot;
-      continue;
-    }
-    const Entry* there = entry_of(value);
-    if (there->hash() == entry->hash() && there->type() == entry->type() &&
-        there->name() == entry->name()) {
-      same = &slot;
-    }
-  }
-  const uint64_t value = slot_of(entry.get());
-  const size_t bytes = entry->bytes();
-  if (same != nullptr) {
-    if (!reclaimer_.reserve()) return false;
-    entry.release();
-    unlink(*same, value);
-  } else {
-    if (free == nullptr) {
-      if (!evict_worst(bucket, now, false)) return false;
-      const auto is_free = [](const auto& slot) { return slot.load() == 0; };
-      free = std::find_if(bucket.slots.begin(), bucket.slots.end(), is_free);
-    }
-    entry.release();
-    free->store(value, std::memory_order_release);
-  }
-  entries_.fetch_add(1, std::memory_order_relaxed);
-  entry_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  return true;
+void Cache::evict_next(Time now, bool spare_positive) {
+  const uint64_t index = hand_.fetch_add(1, std::memory_order_relaxed) % bucket_count_;
+  Stripe& stripe = stripes_[index % kStripes];
+  const std::lock_guard<ShortLock> lock(stripe.mutex);
+  evict_worst(buckets_[index], stripe, now, spare_positive);
 }
 
-bool Cache::evict_worst(Bucket& bucket, Time now, bool spare_positive) {
-  std::atomic<uint64_t>* worst = nullptr;
+// Where the answer to `question` may be published: in the place of `same`, if there is one, with a
+// place in limbo taken for what is there now; else in an empty slot. Null when there is neither.
+Cache::Slot* Cache::slot_for(const Question& question, Slot* same, Stripe& stripe, Time now) {
+  if (same != nullptr) return reclaimer_.reserve() ? same : nullptr;
+  Bucket& bucket = bucket_of(question.hash);
+  const auto is_empty = [](const Slot& s) { return s.load(std::memory_order_relaxed) == 0; };
+  Slot* empty = std::find_if(bucket.slots.begin(), bucket.slots.end(), is_empty);
+  if (empty != bucket.slots.end()) return empty;
+  if (!evict_worst(bucket, stripe, now, false)) return nullptr;
+  return std::find_if(bucket.slots.begin(), bucket.slots.end(), is_empty);
+}
+
+bool Cache::evict_worst(Bucket& bucket, Stripe& stripe, Time now, bool spare_positive) {
+  Slot* worst = nullptr;
   std::pair<int, Time> least{};
-  for (std::atomic<uint64_t>& slot : bucket.slots) {
+  for (Slot& slot : bucket.slots) {
     const uint64_t value = slot.load(std::memory_order_relaxed);
     if (value == 0) continue;
     const std::pair<int, Time> here = worth(*entry_of(value), now);
@@ -371,29 +449,45 @@ bool Cache::evict_worst(Bucket& bucket, Time now, bool spare_positive) {
   }
   if (worst == nullptr || (spare_positive && least.first == kLivePositive)) return false;
   if (!reclaimer_.reserve()) return false;
-  unlink(*worst, 0);
-  evicted_.fetch_add(1, std::memory_order_relaxed);
+  Entry* entry = entry_of(worst->exchange(0, std::memory_order_acq_rel));
+  entries_.fetch_sub(1, std::memory_order_relaxed);
+  entry_bytes_.fetch_sub(Arena::footprint(entry->bytes()), std::memory_order_relaxed);
+  reclaimer_.retire(entry);
+  ++stripe.evicted;
   return true;
 }
 
-void Cache::unlink(std::atomic<uint64_t>& slot, uint64_t replacement) {
-  Entry* entry = owned_entry_of(slot.exchange(replacement, std::memory_order_acq_rel));
-  entries_.fetch_sub(1, std::memory_order_relaxed);
-  entry_bytes_.fetch_sub(entry->bytes(), std::memory_order_relaxed);
-  reclaimer_.retire(entry);
+void Cache::publish(Slot& slot, uint64_t hash, Entry* entry) {
+  const uint64_t value = slot_value(entry, hash);
+  const size_t bytes = Arena::footprint(entry->bytes());
+  const uint64_t before = slot.load(std::memory_order_relaxed);
+  if (before == 0) {
+    entries_.fetch_add(1, std::memory_order_relaxed);
+    entry_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    slot.store(value, std::memory_order_release);
+    return;
+  }
+  Entry* replaced = entry_of(before);
+  const size_t replaced_bytes = Arena::footprint(replaced->bytes());
+  // Other writers' lines are left alone where nothing changes.
+  if (bytes != replaced_bytes) {
+    entry_bytes_.fetch_add(bytes - replaced_bytes, std::memory_order_relaxed);
+  }
+  slot.exchange(value, std::memory_order_acq_rel);
+  reclaimer_.retire(replaced);
 }
 
 CacheStats Cache::stats() const {
   CacheStats stats;
   stats.entries = entries_.load(std::memory_order_relaxed);
   stats.entry_bytes = entry_bytes_.load(std::memory_order_relaxed);
-  stats.table_bytes = (bucket_mask_ + 1) * sizeof(Bucket);
+  stats.table_bytes = bucket_count_ * sizeof(Bucket);
   stats.limbo = reclaimer_.limbo_count();
-  stats.inserted = inserted_.load(std::memory_order_relaxed);
-  stats.evicted = evicted_.load(std::memory_order_relaxed);
-  stats.dropped = dropped_.load(std::memory_order_relaxed);
   for (size_t i = 0; i < kStripes; ++i) {
-    const std::lock_guard<std::mutex> lock(stripes_[i].mutex);
+    const std::lock_guard<ShortLock> lock(stripes_[i].mutex);
+    stats.inserted += stripes_[i].inserted;
+    stats.evicted += stripes_[i].evicted;
+    stats.dropped += stripes_[i].dropped;
     stats.flights += stripes_[i].flights.size();
   }
   return stats;

@@ -8,21 +8,25 @@
 // no reference count, no store to shared memory. Pointers to entries hold until the reader's next
 // quiescent() or offline(); reclaim.h has the argument. README.md states the guarantees.
 //
+// MEMORY. Table and entries are two ranges of addresses reserved at start, of huge pages where the
+// system gives them; what is not used is never touched. Landing takes no memory from the heap, but
+// for a key with more waiters than any before it and for an insert that is dropped.
+//
 // THREAD. Cache: any. Reader, Claim, Flight: the thread that made them (a Flight may be moved to
-// and
-//   landed from another). A Notify runs on the landing thread under a lock of the cache: it may
+//   and landed from another). A Notify runs on the landing thread under a lock of the cache: it may
 //   only post a message to its own shard; it must not call the cache.
 // OWNERSHIP. The cache outlives readers and flights. Entries belong to the cache.
 // TIME. Handed in, never read; all callers use one monotonic clock.
-// LIMITS. A table of fixed size, made at start: no growth, no pause. At most `entries_max` entries
-// and
-//   `bytes_max` octets of them; an entry over kEntryBytesMax is not kept. EVICTION: readers leave
-//   no trace, so there is no recency to go by. Where room is missing a hand goes round the buckets
-//   and takes the worst of each: first what is past all use, then failures, then negative answers,
-//   then the positive answer that expires soonest (only when eight buckets in a row have nothing
-//   else): names in use are refreshed, expire late, and so stay. A full bucket gives up its worst
-//   alike. At most `limbo_max` unlinked entries wait for readers; when that is full the insert is
-//   dropped (the asker still gets its answer). Flights and waiters are as many as the callers' own
+// LIMITS. A table of fixed size, reserved at start: no growth, no pause. At most `entries_max`
+//   entries and `bytes_max` octets of memory of them, in an arena that cannot exceed that by more
+//   than an eighth and what is in limbo; an entry over kEntryBytesMax is not kept; a refresh that
+//   has grown may pass `bytes_max` until the next insert. EVICTION: readers leave no trace, so
+//   there is no recency to go by. Where room is missing a hand goes round the buckets and takes the
+//   worst of each: first what is past all use, then failures, then negative answers, then the
+//   positive answer that expires soonest (only when eight buckets in a row have nothing else):
+//   names in use are refreshed, expire late, and so stay. A full bucket gives up its worst alike.
+//   At most `limbo_max` unlinked entries wait for readers; when that is full the insert is dropped
+//   (the asker still gets its answer). Flights and waiters are as many as the callers' own
 //   concurrency allows.
 // DETERMINISM. Same seed, same calls: same content and evictions.
 // BUGS. A key whose bucket has eight better entries is evicted early: about 1 % of a full cache.
@@ -32,18 +36,20 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "resolver_cache/answer.h"
+#include "resolver_cache/arena.h"
 #include "resolver_cache/entry.h"
+#include "resolver_cache/name_hash.h"
 #include "resolver_cache/reclaim.h"
+#include "resolver_cache/short_lock.h"
 
 namespace resolver_cache {
 
@@ -82,6 +88,7 @@ struct CacheStats {
 };
 
 class Cache;
+struct FlightRecord;
 
 // One per shard. Online from construction on.
 class Reader {
@@ -139,12 +146,10 @@ class Flight {
 
  private:
   friend class Cache;
-  Flight(Cache* cache, std::string name, RecordType type)
-      : cache_(cache), name_(std::move(name)), type_(type) {}
+  Flight(Cache* cache, FlightRecord* record) : cache_(cache), record_(record) {}
 
   Cache* cache_ = nullptr;
-  std::string name_;
-  RecordType type_ = RecordType::kA;
+  FlightRecord* record_ = nullptr;
 };
 
 struct Claim {
@@ -196,59 +201,83 @@ class Cache {
   static constexpr size_t kSlots = 8;
   static constexpr size_t kStripes = 64;
   // A slot is 0 or a pointer below 16 bits of the entry's hash.
+  using Slot = std::atomic<uint64_t>;
   struct alignas(64) Bucket {
-    std::array<std::atomic<uint64_t>, kSlots> slots{};
+    std::array<Slot, kSlots> slots;
   };
-  struct FreeTable {
-    void operator()(Bucket* table) const;
-  };
-  using Table = std::unique_ptr<Bucket[], FreeTable>;
-  static Table make_table(uint64_t buckets);
+  // Addresses without memory behind them until they are touched; then it is zeroes.
+  struct Memory {
+    explicit Memory(uint64_t bytes);
+    ~Memory();
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
 
-  struct Waiter {
-    uint64_t ticket;
-    Notify notify;
+    std::span<std::byte> octets;
+    void* mapped;
+    size_t mapped_bytes;
+  };
+
+  struct FlightHash {
+    using is_transparent = void;
+    size_t operator()(const Question& question) const;
+    size_t operator()(const FlightRecord* record) const;
+  };
+  struct FlightEqual {
+    using is_transparent = void;
+    bool operator()(const FlightRecord* a, const FlightRecord* b) const { return a == b; }
+    bool operator()(const FlightRecord* record, const Question& question) const;
   };
   struct alignas(64) Stripe {
-    mutable std::mutex mutex;
-    absl::flat_hash_map<std::string, std::vector<Waiter>> flights;
+    Stripe();
+    ~Stripe();
+    mutable ShortLock mutex;  // guards all below, and who writes to the stripe's buckets
+    absl::flat_hash_set<FlightRecord*, FlightHash, FlightEqual> flights;
+    std::vector<std::unique_ptr<FlightRecord>> spare;  // ended, for the next to come
     uint64_t last_ticket = 0;
+    uint64_t inserted = 0;
+    uint64_t evicted = 0;
+    uint64_t dropped = 0;
   };
 
-  uint64_t hash_of(std::string_view name, RecordType type) const;
-  Bucket& bucket_of(uint64_t hash) { return buckets_[hash & bucket_mask_]; }
-  const Bucket& bucket_of(uint64_t hash) const { return buckets_[hash & bucket_mask_]; }
-  Stripe& stripe_of(uint64_t hash) { return stripes_[(hash & bucket_mask_) % kStripes]; }
-  const Entry* lookup(uint64_t hash, std::string_view name, RecordType type) const;
+  Question question_of(std::string_view name, RecordType type) const {
+    return {options_.seed, name, type};
+  }
+  // The low half of the hash, scaled: any number of buckets will do, and the tag is of other bits.
+  uint64_t index_of(uint64_t hash) const { return (hash & UINT32_MAX) * bucket_count_ >> 32; }
+  Bucket& bucket_of(uint64_t hash) { return buckets_[index_of(hash)]; }
+  const Bucket& bucket_of(uint64_t hash) const { return buckets_[index_of(hash)]; }
+  Stripe& stripe_of(uint64_t hash) { return stripes_[index_of(hash) % kStripes]; }
+  Hit look_up(const Question& question, Time now) const;
   void prefetch_entry(uint64_t hash) const;
-  static Hit judge(const Entry* entry, Time now);
 
-  Landed land(std::string_view name, RecordType type, const Answer& answer, Time now,
-              uint64_t random);
-  void abandon(std::string_view name, RecordType type);
-  static void tell_waiters(Stripe& stripe, const std::string& key);
+  Landed land(FlightRecord& record, const Answer& answer, Time now, uint64_t random);
+  void abandon(FlightRecord& record);
+  Flight enlist(Stripe& stripe, const Question& question);
+  static void tell_waiters(Stripe& stripe, FlightRecord& record);
 
-  Entry::Ptr build(uint64_t hash, std::string_view name, RecordType type, const Answer& answer,
-                   const Entry* old, Time now, uint64_t random) const;
+  struct Draft;
+  Draft draft(const Entry* old, RecordType type, const Answer& answer, Time now,
+              uint64_t random) const;
   Time failure_pause(uint32_t failures, uint64_t random) const;
   bool make_room(size_t bytes, Time now);
-  bool place(Entry::Ptr& entry, Time now);
-  bool evict_worst(Bucket& bucket, Time now, bool spare_positive);
-  void unlink(std::atomic<uint64_t>& slot, uint64_t replacement);
+  void evict_next(Time now, bool spare_positive);
+  Slot* slot_for(const Question& question, Slot* same, Stripe& stripe, Time now);
+  bool evict_worst(Bucket& bucket, Stripe& stripe, Time now, bool spare_positive);
+  void publish(Slot& slot, uint64_t hash, Entry* entry);
 
   const CacheOptions options_;
   const uint64_t bytes_max_;
-  uint64_t bucket_mask_ = 0;
-  Table buckets_;
+  const uint64_t bucket_count_;
+  const Memory table_memory_;
+  const Memory entry_memory_;
+  Bucket* const buckets_;
   std::unique_ptr<Stripe[]> stripes_;
+  Arena arena_;
   Reclaimer reclaimer_;
 
   alignas(64) std::atomic<uint64_t> hand_{0};
-  std::atomic<uint64_t> entries_{0};
+  alignas(64) std::atomic<uint64_t> entries_{0};
   std::atomic<uint64_t> entry_bytes_{0};
-  std::atomic<uint64_t> inserted_{0};
-  std::atomic<uint64_t> evicted_{0};
-  std::atomic<uint64_t> dropped_{0};
 };
 
 }  // namespace resolver_cache

@@ -57,8 +57,10 @@ std::string to_string(Rcode rcode);
 inline constexpr uint16_t kClassInternet = 1;
 inline constexpr uint16_t kEdnsPayloadBytes = 1'232;  // DNS flag day 2020
 inline constexpr size_t kUdpBytesWithoutEdns = 512;   // RFC 1035 §2.3.4
-inline constexpr size_t kRecordsMax = 1'024;          // of all sections of one message
-inline constexpr size_t kNameBytesMax = 255;          // on the wire
+// Of all sections of one message. More than fit into 65,535 octets, of which a record takes eleven:
+// the best of a set of MX records may be its last.
+inline constexpr size_t kRecordsMax = 6'000;
+inline constexpr size_t kNameBytesMax = 255;  // on the wire
 inline constexpr size_t kLabelBytesMax = 63;
 
 // The text form above of any spelling: lower-cased, one final dot removed, octets outside the plain

@@ -13,8 +13,11 @@
 
 namespace resolver_cache {
 
-// Of a longer set, the exchangers of the highest numbers are left out.
+// Of a longer set, the exchangers of the highest numbers are not looked at.
 inline constexpr size_t kExchangersMax = 64;
+// One more is kept: it says that there are more.
+inline constexpr size_t kExchangersKept = kExchangersMax + 1;
+static_assert(kExchangersKept <= kItemsMax);
 
 // RFC 7505: one record, and it names the root: the domain takes no mail.
 inline bool is_null_mx(const std::vector<Item>& records) {
@@ -22,7 +25,7 @@ inline bool is_null_mx(const std::vector<Item>& records) {
 }
 
 // By preference, then name; each host once, at its best preference; the root left out where it
-// stands beside others (RFC 7505 §3 forbids that); at most kExchangersMax. A null MX stays as it
+// stands beside others (RFC 7505 §3 forbids that); at most kExchangersKept. A null MX stays as it
 // is.
 inline void tidy_mx(std::vector<Item>& records) {
   if (is_null_mx(records)) return;
@@ -38,7 +41,7 @@ inline void tidy_mx(std::vector<Item>& records) {
     const auto is_root = [](const Item& item) { return item.data.empty(); };
     records.erase(std::remove_if(records.begin(), records.end(), is_root), records.end());
   }
-  if (records.size() > kExchangersMax) records.resize(kExchangersMax);
+  if (records.size() > kExchangersKept) records.resize(kExchangersKept);
 }
 
 // Shuffles each run of equal preference (RFC 5321 §5.1: "MUST randomize"). `hosts` is sorted by a

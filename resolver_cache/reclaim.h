@@ -17,24 +17,26 @@
 //      the unlink (A).
 //
 // THREAD: retire(), reserve() from any thread; a ReaderSlot belongs to one thread.
+// OWNERSHIP: what is freed goes back to the arena, which outlives the reclaimer.
 // LIMITS: `entries_max` blocks in limbo. At the limit reserve() fails and the caller gives up what
 // it wanted to replace. BUGS: one online reader that never announces keeps everything in limbo.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
 
+#include "resolver_cache/arena.h"
 #include "resolver_cache/entry.h"
+#include "resolver_cache/short_lock.h"
 
 namespace resolver_cache {
 
 class Reclaimer {
  public:
-  explicit Reclaimer(uint32_t entries_max) : entries_max_(entries_max) {}
+  Reclaimer(uint32_t entries_max, Arena& arena);
   Reclaimer(const Reclaimer&) = delete;
   Reclaimer& operator=(const Reclaimer&) = delete;
   // REQUIRES: no reader is registered. Frees what is in limbo.
@@ -56,7 +58,8 @@ class Reclaimer {
   // Takes a place in limbo, so that a following retire() cannot fail. Tries to free when full.
   [[nodiscard]] bool reserve();
   void unreserve() { limbo_count_.fetch_sub(1, std::memory_order_relaxed); }
-  // REQUIRES: a reserved place; `entry` is unlinked.
+  // Freed by a later announce(), go_offline() or reserve(). REQUIRES: a reserved place; `entry` is
+  // unlinked.
   void retire(Entry* entry);
 
   uint32_t limbo_count() const { return limbo_count_.load(std::memory_order_relaxed); }
@@ -67,14 +70,18 @@ class Reclaimer {
     Entry* entry;
     uint64_t epoch;
   };
-  void free_unseen(std::unique_lock<std::mutex> lock);
+  void free_unseen(std::unique_lock<ShortLock> lock);
+  Retired& limbo_at(uint64_t position) { return limbo_[position & (limbo_.size() - 1)]; }
 
   const uint32_t entries_max_;
+  Arena& arena_;
   alignas(64) std::atomic<uint64_t> epoch_{1};
   alignas(64) std::atomic<uint32_t> limbo_count_{0};
-  std::mutex mutex_;  // guards the two below
+  ShortLock mutex_;  // guards all below
   std::vector<std::unique_ptr<ReaderSlot>> readers_;
-  std::deque<Retired> limbo_;  // epochs ascend
+  std::vector<Retired> limbo_;  // a ring: positions ascend, and epochs with them
+  uint64_t limbo_begin_ = 0;
+  uint64_t limbo_end_ = 0;
 };
 
 }  // namespace resolver_cache

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "engine/base/strings.h"
+#include "tools/cmd/bench.h"
 #include "tools/cmd/command.h"
+#include "tools/cmd/tls_probe.h"
 
 namespace {
 
@@ -44,12 +46,16 @@ int main(int argc, char** argv) {
     sluice::tools::add_status(app, exit_code);
     sluice::tools::add_report(app, exit_code);
     sluice::tools::add_log(app, exit_code);
+    sluice::tools::add_token(app, exit_code);
     sluice::tools::add_operate(app, exit_code);
     sluice::tools::add_resolve(app, exit_code);
+    sluice::tools::add_tls_probe(app, exit_code);
     sluice::tools::add_spool_cat(app, exit_code);
     sluice::tools::add_record_cat(app, exit_code);
     sluice::tools::add_init(app, exit_code);
+    sluice::tools::add_dkim_key(app, exit_code);
     sluice::tools::add_sink(app, exit_code);
+    sluice::tools::add_bench(app, exit_code);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (unknown_command(app, argc, argv)) return sluice::tools::kUsage;

@@ -36,7 +36,10 @@ namespace sluice {
   X(NoDeadline, "a reply is waited for without a deadline")                         \
   X(CutDrain, "a drain cuts what is in flight at once")                             \
   X(EventsBehind, "the follower saves its place before it writes the events")       \
-  X(ExpiredAnswer, "the resolver uses an answer long after its time")
+  X(ExpiredAnswer, "the resolver uses an answer long after its time")               \
+  X(ClearAfterAll, "mail that must be encrypted goes in clear when TLS fails")      \
+  X(SkipOnResume, "a resumed session passes for one whose peer was authenticated")  \
+  X(BelieveInjected, "a reply that came before the handshake is believed after it")
 
 enum class Defect : uint8_t {
   kNone,

@@ -19,6 +19,7 @@ using LogSink = void (*)(LogLevel level, const std::string& line);
 void set_log_sink(LogSink sink, LogLevel least);
 
 bool log_enabled(LogLevel level);
+// Control characters of `line` come to the sink as \xHH.
 void log(LogLevel level, const std::string& line);
 
 }  // namespace sluice

@@ -1,6 +1,8 @@
-// CompiledMessage: a message template as a list of segments, and the builder that makes it.
-// Private to the room. The message is immutable and shared by all shards; a builder is one
-// thread's.
+// CompiledMessage: a message template as a list of segments, headers first, then the body.
+//
+// A section is a segment that skips to another one; there is no tree. Both of its edges are at
+// column 0 of a line, as fields begin and end there.
+// Private to the room. Immutable and shared by all shards; message_builder.h makes it.
 #pragma once
 
 #include <cstdint>
@@ -9,89 +11,69 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/compose/encode.h"
+#include "engine/compose/dkim_signer.h"
 #include "engine/compose/fields.h"
 #include "engine/compose/header.h"
 #include "engine/compose/message_buffer.h"
 #include "engine/compose/message_template.h"
-#include "engine/compose/mustache.h"
+#include "engine/compose/token.h"
 
 namespace sluice {
 
 enum class SegmentKind : uint8_t {
-  kLiteral,    // octets of literals_, ready for the wire
+  kLiteral,    // octets of literals_, ready for the wire but for dot-stuffing
+  kStuffing,   // the dot before a line that begins with one
   kDate,       // the whole Date header
   kMessageId,  // the whole Message-ID header
   kTo,         // the whole To header: the recipient
   kHeader,     // headers_[index]
   kText,       // fields_[index], quoted-printable, ending in column 0
   kHtml,       // the same, HTML-escaped first
+  kUrl,        // the same, percent-encoded instead
+  kSection,    // goes on at segment `offset` when fields_[index] is empty
+  kInverted,   // the same when it is not
 };
 
 struct Segment {
   SegmentKind kind = SegmentKind::kLiteral;
   uint32_t index = 0;
-  size_t offset = 0;  // of kLiteral
+  size_t offset = 0;  // of kLiteral; of kSection, kInverted the segment behind its end
   size_t length = 0;
 };
 
 class CompiledMessage {
  public:
-  std::string_view envelope_sender() const { return envelope_sender_; }
+  std::string_view envelope_sender(const Row& row, std::string& made) const;
   bool eight_bit() const { return eight_bit_; }
   uint64_t size_estimate(const Row& row) const;
+  bool is_shared() const { return shared_ && verp_.empty(); }
+  bool has_tokens() const;
   ComposeResult check(const Row& row) const;
   ComposeResult compose(const Row& row, const MessageContext& context, MessageBuffer& buffer) const;
+  // The first segment of the body: those before it make the headers and the empty line.
+  size_t body_segment() const { return body_segment_; }
 
  private:
   friend class MessageBuilder;
+  // What is constant in the body, and how much of it stands before anything else.
+  DkimPlan dkim_plan() const;
+  bool is_skipped(const Segment& section, const RowValues& values) const;
   Reply append(const Segment& segment, const RowValues& values, const MessageContext& context,
                MessageBuffer& buffer) const;
 
   std::string literals_;
   std::vector<Segment> segments_;
+  size_t body_segment_ = 0;
   std::vector<HeaderTemplate> headers_;
   std::vector<Field> fields_;
   std::string job_id_;
   std::string message_id_tail_;  // ".JOB@domain>\r\n"
   std::string envelope_sender_;
+  std::string verp_;                          // stands before the token; empty: no VERP
+  std::unique_ptr<const TokenMaker> tokens_;  // null: without keys
+  std::unique_ptr<const DkimSigner> signer_;  // null: unsigned
   bool eight_bit_ = false;
+  bool shared_ = true;
 };
-
-class MessageBuilder {
- public:
-  // `fields` outlives the builder. `domain` is the right side of Message-ID.
-  MessageBuilder(const FieldTable& fields, std::string_view job_id);
-
-  void set_envelope_sender(std::string_view sender);
-  void set_message_id_domain(std::string_view domain);
-
-  void add_date() { message_->segments_.push_back({SegmentKind::kDate, 0, 0, 0}); }
-  void add_message_id() { message_->segments_.push_back({SegmentKind::kMessageId, 0, 0, 0}); }
-  void add_to() { message_->segments_.push_back({SegmentKind::kTo, 0, 0, 0}); }
-  void add_header(HeaderTemplate header);
-  // Octets that are ready for the wire.
-  void add_literal(std::string_view octets);
-  // Text with LF line ends that stays as it is: CRLF line ends, dot-stuffed.
-  void add_lines(std::string_view text);
-  // Octets [begin, end) of `text` with their fields as quoted-printable. `ends_line`: the last
-  // line is ended if it is not.
-  Status add_encoded(const ParsedText& text, size_t begin, size_t end, Html html, bool ends_line);
-  // The same of text (LF line ends) that is quoted-printable already: only values are encoded.
-  Status add_quoted_printable(const ParsedText& text, size_t begin, size_t end, Html html);
-
-  const FieldTable& fields() const { return fields_; }
-  std::unique_ptr<const CompiledMessage> finish();
-
- private:
-  Status add_field(const ParsedText& text, const Mark& mark, Html html);
-
-  const FieldTable& fields_;
-  std::unique_ptr<CompiledMessage> message_;
-  bool line_begins_ = true;
-};
-
-// `job_id` as a part of a dot-atom: other octets as "=XX", a long one by its digest.
-std::string message_id_part(std::string_view job_id);
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/strings.h"
+#include "engine/compose/base64.h"
 #include "engine/compose/mime_parts.h"
 
 namespace sluice {
@@ -23,21 +24,36 @@ struct Edit {
   std::string text;
 };
 
+std::string with_crlf(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') out += '\r';
+    out += c;
+  }
+  return out;
+}
+
 class EmlCompiler {
  public:
-  EmlCompiler(const ParsedText& eml, JobHeaders headers, MessageBuilder& builder)
+  EmlCompiler(const ParsedText& eml, JobHeaders headers, Octets octets, MessageBuilder& builder)
       : eml_(eml),
+        octets_(octets),
         job_(std::move(headers)),
         builder_(builder),
         top_(parse_headers(eml.text, 0, eml.text.size())) {}
 
   Status run() {
     RETURN_IF_ERROR(check_structure());
-    parts_ = parts_of_message(eml_.text);
+    parts_ = parts_of_message(eml_.text, &multiparts_);
     RETURN_IF_ERROR(check_marks());
     for (Part& part : parts_) {
-      if (has_marks(part)) RETURN_IF_ERROR(open_part(part));
+      if (has_marks(part)) {
+        RETURN_IF_ERROR(open_part(part));
+      } else if (octets_ == Octets::kSevenBit) {
+        downgrade(part);
+      }
     }
+    if (octets_ == Octets::kSevenBit) downgrade_multiparts();
     std::sort(edits_.begin(), edits_.end(), [](const Edit& a, const Edit& b) {
       return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
     });
@@ -47,6 +63,7 @@ class EmlCompiler {
     }
     for (const HeaderField& field : top_.fields) RETURN_IF_ERROR(add_top_header(field));
     builder_.add_literal("\r\n");
+    builder_.begin_body();
     return add_body();
   }
 
@@ -85,39 +102,56 @@ class EmlCompiler {
     return absl::OkStatus();
   }
 
-  // Every mark stands in a top header's value or in an open part.
+  // Every mark stands in a top header's value or in an open part, a section in one of them.
   Status check_marks() const {
+    std::vector<size_t> open;  // where the sections around a mark began
     for (const Mark& mark : eml_.marks) {
-      if (mark.offset < top_.body) {
-        const auto inside =
-            std::find_if(top_.fields.begin(), top_.fields.end(), [&](const HeaderField& field) {
-              return mark.offset >= field.value_begin && mark.offset < field.end;
-            });
-        if (inside == top_.fields.end()) {
-          return fail(mark, "a field stands where a header's name should; fields are for values");
+      ASSIGN_OR_RETURN(const size_t place, place_of(mark));
+      if (mark.kind == MarkKind::kEnd) {
+        if (open.empty() || open.back() != place) {
+          return fail(mark, "section \"" + escaped(mark.name, 60) +
+                                "\" begins and ends in different headers or parts of the "
+                                "message; close it in the same one");
         }
-        if (starts_with_ignore_case(inside->name, "Content-") ||
-            equals_ignore_case(inside->name, "MIME-Version")) {
-          return fail(mark, "a field in header " + std::string(inside->name) +
-                                "; MIME headers are the same for all");
-        }
-        continue;
-      }
-      const auto part = std::find_if(parts_.begin(), parts_.end(), [&](const Part& p) {
-        return mark.offset >= p.begin && mark.offset <= p.end;
-      });
-      if (part == parts_.end()) {
-        return fail(mark,
-                    "a field outside the parts of the message (in a part's headers, a "
-                    "boundary, or beside the parts); fields go into text parts");
-      }
-      if (*part->closed != '\0') {
-        return fail(mark, std::string("a field in ") + part->closed +
-                              "; fields in message.eml go into text parts that are "
-                              "quoted-printable, 7bit or 8bit");
+        open.pop_back();
+      } else if (mark.kind != MarkKind::kField) {
+        open.push_back(place);
       }
     }
     return absl::OkStatus();
+  }
+  // The offset at which the header's value or the part begins that `mark` stands in.
+  StatusOr<size_t> place_of(const Mark& mark) const {
+    if (mark.offset < top_.body) {
+      const auto inside =
+          std::find_if(top_.fields.begin(), top_.fields.end(), [&](const HeaderField& field) {
+            return mark.offset >= field.value_begin && mark.offset < field.end;
+          });
+      if (inside == top_.fields.end()) {
+        return fail(mark,
+                    "a field or section stands where a header's name should; they are for values");
+      }
+      if (starts_with_ignore_case(inside->name, "Content-") ||
+          equals_ignore_case(inside->name, "MIME-Version")) {
+        return fail(mark, "a field in header " + std::string(inside->name) +
+                              "; MIME headers are the same for all");
+      }
+      return inside->value_begin;
+    }
+    const auto part = std::find_if(parts_.begin(), parts_.end(), [&](const Part& p) {
+      return mark.offset >= p.begin && mark.offset <= p.end;
+    });
+    if (part == parts_.end()) {
+      return fail(mark,
+                  "a field outside the parts of the message (in a part's headers, a "
+                  "boundary, or beside the parts); fields go into text parts");
+    }
+    if (*part->closed != '\0') {
+      return fail(mark, std::string("a field in ") + part->closed +
+                            "; fields in message.eml go into text parts that are "
+                            "quoted-printable, 7bit or 8bit");
+    }
+    return part->begin;
   }
 
   bool has_marks(const Part& part) const {
@@ -147,18 +181,57 @@ class EmlCompiler {
       edits_.push_back(std::move(edit));
     }
     if (part.encoding == "quoted-printable") return absl::OkStatus();
+    set_encoding(part, "quoted-printable");
+    return absl::OkStatus();
+  }
+
+  void set_encoding(const Part& part, const std::string& name) {
     const HeaderField* encoding = part.headers.find("Content-Transfer-Encoding");
-    Edit edit{part.headers_begin, part.headers_begin,
-              "Content-Transfer-Encoding: quoted-printable\n"};
+    Edit edit{part.headers_begin, part.headers_begin, "Content-Transfer-Encoding: " + name + "\n"};
     if (encoding != nullptr) edit.begin = encoding->begin, edit.end = encoding->end;
     edits_.push_back(std::move(edit));
-    return absl::OkStatus();
+  }
+
+  std::string_view content_of(const Part& part) const {
+    return std::string_view(eml_.text).substr(part.begin, part.end - part.begin);
+  }
+
+  // An 8-bit part without fields becomes quoted-printable, or base64 where that is shorter or it
+  // is no text. Signed and attached messages stay, and what is encoded already.
+  void downgrade(Part& part) {
+    const bool is_plain = part.encoding.empty() || part.encoding == "7bit" ||
+                          part.encoding == "8bit" || part.encoding == "binary";
+    const bool is_signed = part.closed == kSignedPart;
+    const bool is_container = part.type.type == "multipart" || part.type.type == "message";
+    if (!is_plain || is_signed || is_container || !part.headers.ended) return;
+    if (is_ascii(content_of(part))) {
+      if (part.encoding == "8bit" || part.encoding == "binary") set_encoding(part, "7bit");
+      return;
+    }
+    std::string encoded;
+    append_quoted_printable(encoded, content_of(part), 0);
+    const bool shorter = encoded.size() <= base64_lines_length(part.end - part.begin);
+    part.downgrade =
+        part.type.type == "text" && shorter ? Downgrade::kQuotedPrintable : Downgrade::kBase64;
+    set_encoding(part, part.downgrade == Downgrade::kBase64 ? "base64" : "quoted-printable");
+  }
+  // RFC 2045 §6.4: a multipart is as wide as what it holds.
+  void downgrade_multiparts() {
+    for (const HeaderBlock& headers : multiparts_) {
+      const HeaderField* encoding = headers.find("Content-Transfer-Encoding");
+      if (encoding == nullptr) continue;
+      edits_.push_back({encoding->begin, encoding->end, "Content-Transfer-Encoding: 7bit\n"});
+    }
   }
 
   static std::string with_utf8(const ContentType& type) {
     std::string out = "Content-Type: " + type.type + "/" + type.subtype + "; charset=utf-8";
     for (const auto& [name, value] : type.parameters) {
-      if (name != "charset") out += ";\n " + name + "=" + value;
+      if (name == "charset") continue;
+      out += ";\n ";
+      out += name;
+      out += '=';
+      out += value;
     }
     return out + "\n";
   }
@@ -257,11 +330,13 @@ class EmlCompiler {
   Status add_body() {
     size_t at = top_.body;
     for (const Part& part : parts_) {
-      if (!has_marks(part)) continue;
+      if (!has_marks(part) && part.downgrade == Downgrade::kNone) continue;
       add_kept(at, part.begin);
       const Html html = part.type.subtype == "html" ? Html::kYes : Html::kNo;
       const bool last = part.end == eml_.text.size();
-      if (part.encoding == "quoted-printable") {
+      if (part.downgrade == Downgrade::kBase64) {
+        builder_.add_base64(with_crlf(content_of(part)));
+      } else if (part.encoding == "quoted-printable") {
         RETURN_IF_ERROR(builder_.add_quoted_printable(eml_, part.begin, part.end, html));
         if (last && !ends_line(part)) builder_.add_literal("\r\n");
       } else {
@@ -279,16 +354,16 @@ class EmlCompiler {
   }
 
   const ParsedText& eml_;
+  const Octets octets_;
   JobHeaders job_;
   MessageBuilder& builder_;
   HeaderBlock top_;
   std::vector<Part> parts_;
+  std::vector<HeaderBlock> multiparts_;
   std::vector<Edit> edits_;
 };
 
-}  // namespace
-
-StatusOr<ParsedText> parse_eml(std::string_view name, std::string_view contents) {
+StatusOr<std::string> with_lf(std::string_view name, std::string_view contents) {
   std::string lines;
   lines.reserve(contents.size() + 1);
   size_t line = 1;
@@ -314,8 +389,20 @@ StatusOr<ParsedText> parse_eml(std::string_view name, std::string_view contents)
                      "quoted-printable or base64 (RFC 5322 §2.1.1)");
     }
   }
+  return lines;
+}
+
+}  // namespace
+
+StatusOr<ParsedText> parse_eml(std::string_view name, std::string_view contents,
+                               const PartialFiles& partials) {
+  ASSIGN_OR_RETURN(std::string lines, with_lf(name, contents));
   if (lines.empty() || lines.back() != '\n') lines += '\n';
-  return parse_mustache(name, lines);
+  PartialFiles put_in;
+  for (const auto& [path, octets] : partials) {
+    ASSIGN_OR_RETURN(put_in[path], with_lf(path, octets));
+  }
+  return parse_mustache(name, lines, &put_in);
 }
 
 StatusOr<ParsedText> from_of_eml(const ParsedText& eml) {
@@ -328,8 +415,8 @@ StatusOr<ParsedText> from_of_eml(const ParsedText& eml) {
   return eml.unfolded(from->value_begin, from->end - 1);
 }
 
-Status add_eml(const ParsedText& eml, JobHeaders headers, MessageBuilder& builder) {
-  return EmlCompiler(eml, std::move(headers), builder).run();
+Status add_eml(const ParsedText& eml, JobHeaders headers, Octets octets, MessageBuilder& builder) {
+  return EmlCompiler(eml, std::move(headers), octets, builder).run();
 }
 
 }  // namespace sluice

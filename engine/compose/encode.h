@@ -26,7 +26,8 @@ inline constexpr size_t kQpGrowthHtml = 7;
 // break are encoded, and a "." or "From " at the beginning of a line; so what starts in column 0
 // never needs dot-stuffing.
 size_t append_quoted_printable(std::string& out, std::string_view text, size_t column);
-// The same for a value into a message's arena, from column 0.
+// The same for a value into a message's arena, from column 0; the first octet of every line is
+// encoded, so that no value can look like an SMTP command.
 size_t append_quoted_printable(MessageBuffer& out, std::string_view value, Html html);
 
 // --- Headers (RFC 5322 §2.2.3, RFC 2047) ---

@@ -3,6 +3,7 @@
 
 #include "engine/base/net.h"
 #include "engine/base/strings.h"
+#include "engine/compose/base64.h"
 #include "engine/compose/encode.h"
 
 namespace sluice {
@@ -18,7 +19,6 @@ constexpr size_t kBlanksMax = 32;
 // Longer display names are encoded words, which fold anywhere.
 constexpr size_t kPhraseMax = 60;
 constexpr char kHexDigits[] = "0123456789ABCDEF";
-constexpr char kBase64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 bool is_printable(char c) { return c > ' ' && c <= '~'; }
@@ -66,20 +66,6 @@ void put_q(std::string& out, std::string_view text) {
   }
 }
 
-void put_base64(std::string& out, std::string_view text) {
-  for (size_t i = 0; i < text.size(); i += 3) {
-    const size_t count = std::min<size_t>(3, text.size() - i);
-    uint32_t word = 0;
-    for (size_t k = 0; k < 3; ++k) {
-      word = word << 8 | (k < count ? static_cast<unsigned char>(text[i + k]) : 0U);
-    }
-    out += kBase64[word >> 18];
-    out += kBase64[word >> 12 & 63];
-    out += count > 1 ? kBase64[word >> 6 & 63] : '=';
-    out += count > 2 ? kBase64[word & 63] : '=';
-  }
-}
-
 // Appends `gap` and `text` as encoded words, each of whole characters; returns the column.
 size_t put_encoded(std::string& out, size_t column, std::string_view gap, std::string_view text) {
   const bool q = q_length(text) <= (text.size() + 2) / 3 * 4;
@@ -104,7 +90,7 @@ size_t put_encoded(std::string& out, size_t column, std::string_view gap, std::s
     }
     out += kBefore;
     out += q ? "Q?" : "B?";
-    q ? put_q(out, text.substr(0, octets)) : put_base64(out, text.substr(0, octets));
+    q ? put_q(out, text.substr(0, octets)) : append_base64(out, text.substr(0, octets));
     out += "?=";
     column += kFrame + length;
     text.remove_prefix(octets);
@@ -119,6 +105,16 @@ size_t put_encoded(std::string& out, size_t column, std::string_view gap, std::s
 bool must_encode(std::string_view word) {
   return word.size() > kWordMax || !std::all_of(word.begin(), word.end(), is_printable) ||
          word.find("=?") != std::string_view::npos;
+}
+
+// A word that a server could take for a command where it stands first on a line.
+bool is_verb(std::string_view word) {
+  static constexpr std::string_view kVerbs[] = {
+      "MAIL", "RCPT", "DATA", "BDAT",     "RSET",    "QUIT",     "EHLO",   "HELO", "LHLO",
+      "VRFY", "EXPN", "HELP", "STARTTLS", "XCLIENT", "XFORWARD", "BURL",   "ETRN", "AUTH",
+      "TURN", "ATRN", "NOOP", "SEND",     "SOML",    "SAML",     "XEXCH50"};
+  return std::any_of(std::begin(kVerbs), std::end(kVerbs),
+                     [word](std::string_view verb) { return equals_ignore_case(word, verb); });
 }
 
 bool has_long_gap(std::string_view text) {
@@ -159,11 +155,19 @@ void append_unstructured(std::string& out, size_t column, std::string_view text)
   }
   std::string_view rest = text;
   bool first = true;
+  bool after_encoded = false;
   while (!rest.empty()) {
     std::string_view gap;
     std::string_view word = take_word(rest, gap);
     if (first) gap = " ";
-    if (must_encode(word)) {
+    const bool folds = !first && column + gap.size() + word.size() > kHeaderLineMax;
+    const bool verb = folds && is_verb(word) && !must_encode(word);
+    if (verb && after_encoded) {
+      // Blanks between encoded words are not shown.
+      word = {gap.data(), gap.size() + word.size()};
+      gap = " ";
+    }
+    if (verb || must_encode(word)) {
       // Neighbours that need it too go with it: blanks between encoded words are not shown.
       while (!rest.empty()) {
         std::string_view later = rest;
@@ -175,8 +179,10 @@ void append_unstructured(std::string& out, size_t column, std::string_view text)
         rest = later;
       }
       column = put_encoded(out, column, gap, word);
+      after_encoded = true;
     } else {
-      if (!first && column + gap.size() + word.size() > kHeaderLineMax) {
+      after_encoded = false;
+      if (folds) {
         out += "\r\n";
         column = 0;
       }
@@ -196,8 +202,9 @@ size_t append_phrase(std::string& out, size_t column, std::string_view text) {
   if (!printable || text.size() > kPhraseMax || text.find("=?") != std::string_view::npos) {
     return put_encoded(out, column, " ", text);
   }
+  // The name may stand first on a line: in quotes it is no command.
   const bool atoms =
-      text.find("  ") == std::string_view::npos &&
+      !is_verb(text.substr(0, text.find(' '))) && text.find("  ") == std::string_view::npos &&
       std::all_of(text.begin(), text.end(), [](char c) { return is_atext(c) || c == ' '; });
   const size_t before = out.size();
   out += ' ';

@@ -9,6 +9,8 @@
 namespace sluice {
 namespace {
 
+// Of the arena: the first chunk holds what most messages need beside their template.
+constexpr size_t kFirstChunkBytes = 2UL << 10;
 constexpr size_t kChunkBytes = 8UL << 10;
 // Below this, copying costs less than the kernel's handling of one more piece.
 constexpr size_t kCopiedBytes = 256;
@@ -17,9 +19,8 @@ constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"
 constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-char* put_text(char* out, const char* three) {
-  std::memcpy(out, three, 3);
-  return out + 3;
+char* put_text(char* out, std::string_view text) {
+  return std::copy(text.begin(), text.end(), out);
 }
 
 char* put_two(char* out, uint64_t number) {
@@ -48,7 +49,7 @@ void MessageBuffer::next_chunk(size_t least) {
   used_ = 0;
   while (chunk_ < chunks_.size() && chunks_[chunk_].size < least) ++chunk_;
   if (chunk_ < chunks_.size()) return;
-  const size_t size = std::max(kChunkBytes, least);
+  const size_t size = std::max(chunks_.empty() ? kFirstChunkBytes : kChunkBytes, least);
   // Plain new: octets that are written before they are read need no zeroing.
   chunks_.push_back({std::unique_ptr<char[]>(new char[size]), size});
   chunk_ = chunks_.size() - 1;
@@ -75,6 +76,13 @@ void MessageBuffer::commit(size_t count) {
   if (count == 0) return;
   CHECK(chunks_[chunk_].size - used_ >= count);
   push_piece(chunks_[chunk_].octets.get() + used_, count);
+  used_ += count;
+}
+
+void MessageBuffer::commit_in_front(size_t count) {
+  CHECK(count > 0 && chunks_[chunk_].size - used_ >= count);
+  pieces_.insert(pieces_.begin(), {chunks_[chunk_].octets.get() + used_, count});
+  bytes_ += count;
   used_ += count;
 }
 
@@ -118,8 +126,7 @@ std::string_view MessageBuffer::date_text(WallTime date) {
   out = put_two(out, in_day / 60 % 60);
   *out++ = ':';
   out = put_two(out, in_day % 60);
-  std::memcpy(out, " +0000", 6);
-  out += 6;
+  out = put_text(out, " +0000");
   date_length_ = static_cast<size_t>(out - date_);
   date_second_ = second;
   return {date_, date_length_};

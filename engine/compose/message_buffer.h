@@ -53,6 +53,8 @@ class MessageBuffer {
   char* reserve(size_t count);
   // Appends the first `count` octets of the last reservation to the message.
   void commit(size_t count);
+  // The same, in front of the message.
+  void commit_in_front(size_t count);
   // Appends by copying.
   void append(std::string_view octets);
   // Appends memory that outlives the message; short ones are copied, which is cheaper than a

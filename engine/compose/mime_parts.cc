@@ -47,7 +47,8 @@ class Walker {
     const std::string boundary = part.type.parameter("boundary");
     if (part.type.type == "multipart" && !boundary.empty() && depth < kDepthMax) {
       const std::string& kind = part.type.subtype;
-      if (kind == "signed" || kind == "encrypted") closed = "a signed or encrypted part";
+      if (kind == "signed" || kind == "encrypted") closed = kSignedPart.data();
+      if (*part.closed == '\0') multiparts.push_back(std::move(part.headers));
       children(part.begin, end, boundary, depth, closed);
       return;
     }
@@ -56,6 +57,7 @@ class Walker {
   }
 
   std::vector<Part> parts;
+  std::vector<HeaderBlock> multiparts;
 
  private:
   std::string_view value_of(const HeaderField& field) const {
@@ -183,9 +185,10 @@ ContentType parse_content_type(std::string_view value) {
   return out;
 }
 
-std::vector<Part> parts_of_message(std::string_view text) {
+std::vector<Part> parts_of_message(std::string_view text, std::vector<HeaderBlock>* multiparts) {
   Walker walker(text);
   walker.entity(0, text.size(), 0, "");
+  if (multiparts != nullptr) *multiparts = std::move(walker.multiparts);
   return std::move(walker.parts);
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,6 +42,12 @@ struct ContentType {
 };
 ContentType parse_content_type(std::string_view value);
 
+// What an 8-bit part becomes for receivers of 7-bit content.
+enum class Downgrade : uint8_t { kNone, kQuotedPrintable, kBase64 };
+
+// Part::closed of what a signature covers: not an octet of it may change.
+inline constexpr std::string_view kSignedPart = "a signed or encrypted part";
+
 // A part that is no multipart.
 struct Part {
   size_t headers_begin = 0;
@@ -50,9 +57,12 @@ struct Part {
   std::string encoding;     // lower-case; empty when none is named
   const char* closed = "";  // why no field may stand in it; empty: it may
   HeaderBlock headers;
+  Downgrade downgrade = Downgrade::kNone;
 };
 
 // All parts of the message, in order. What lies between them is headers, boundaries and the like.
-std::vector<Part> parts_of_message(std::string_view text);
+// `multiparts`, unless null: the headers of those that hold them and may be changed.
+std::vector<Part> parts_of_message(std::string_view text,
+                                   std::vector<HeaderBlock>* multiparts = nullptr);
 
 }  // namespace sluice

@@ -45,7 +45,8 @@ std::string_view entity_of(char c) {
 // Writes to memory that is large enough: kQpGrowth* times the input, and 8 octets.
 class Writer {
  public:
-  Writer(char* out, size_t column) : out_(out), column_(column) {}
+  // `guarded`: no line begins with an octet that stands for itself, nor with a blank.
+  Writer(char* out, size_t column, bool guarded) : out_(out), column_(column), guarded_(guarded) {}
 
   char* end() const { return out_; }
   size_t column() const { return column_; }
@@ -64,7 +65,7 @@ class Writer {
           hex(*at++);
           break;
         case kBlank:
-          if (at + 1 < text_end && (at[1] == '\r' || at[1] == '\n')) {
+          if ((at + 1 < text_end && (at[1] == '\r' || at[1] == '\n')) || must_guard()) {
             hex(*at);
           } else {
             token({at, 1});
@@ -82,6 +83,8 @@ class Writer {
   }
 
  private:
+  // One octet more begins a line, of this one or of the next.
+  bool must_guard() const { return guarded_ && (column_ == 0 || column_ + 1 > kRoom); }
   void soft_break() {
     std::memcpy(out_, "=\r\n", 3);
     out_ += 3;
@@ -102,7 +105,7 @@ class Writer {
   const char* plain(const char* at, const char* end, const char* text_end,
                     const std::array<unsigned char, 256>& kinds) {
     if (column_ >= kRoom) soft_break();
-    if (column_ == 0 && (*at == '.' || (*at == 'F' && says_from(at, text_end)))) {
+    if (column_ == 0 && (guarded_ || *at == '.' || (*at == 'F' && says_from(at, text_end)))) {
       hex(*at);
       return at + 1;
     }
@@ -134,6 +137,7 @@ class Writer {
 
   char* out_;
   size_t column_;
+  const bool guarded_;
 };
 
 }  // namespace
@@ -141,7 +145,7 @@ class Writer {
 size_t append_quoted_printable(std::string& out, std::string_view text, size_t column) {
   const size_t before = out.size();
   out.resize(before + text.size() * kQpGrowthText + 8);
-  Writer writer(out.data() + before, column);
+  Writer writer(out.data() + before, column, false);
   const char* end = text.data() + text.size();
   writer.run(text.data(), end, end, kTextKinds);
   out.resize(static_cast<size_t>(writer.end() - out.data()));
@@ -159,7 +163,7 @@ size_t append_quoted_printable(MessageBuffer& out, std::string_view value, Html 
     const char* end = at + std::min(kBlockOctets, static_cast<size_t>(text_end - at));
     // CRLF may reach one octet past the block.
     char* const space = out.reserve((static_cast<size_t>(end - at) + 1) * growth + 8);
-    Writer writer(space, column);
+    Writer writer(space, column, true);
     at = writer.run(at, end, text_end, kinds);
     column = writer.column();
     out.commit(static_cast<size_t>(writer.end() - space));

@@ -54,6 +54,16 @@ bool is_hello(std::string_view text) {
   return ip && (ip->family == Family::kIpv6) == tagged;
 }
 
+bool is_selector(std::string_view text) {
+  if (text.empty() || text.size() > 63) return false;
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) {
+                       return is_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') ||
+                              c == '-' || c == '_' || c == '.';
+                     }) &&
+         text.front() != '.' && text.back() != '.' && text.find("..") == std::string_view::npos;
+}
+
 bool is_inside_path(std::string_view path) {
   if (path.empty() || path.size() > 1024 || has_control(path)) return false;
   const std::vector<std::string_view> parts = split(path, '/');

@@ -15,6 +15,9 @@ bool is_host_name(std::string_view text);
 // What may follow EHLO: a host name, "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 §4.1.3).
 bool is_hello(std::string_view text);
 
+// A DKIM selector (RFC 6376 §3.1): at most 63 letters, digits, "-", "_" and inner dots.
+bool is_selector(std::string_view text);
+
 // A file name that stays inside the folder it is relative to: no "/" at either end, no "..".
 bool is_inside_path(std::string_view path);
 

@@ -6,10 +6,12 @@
 #include "engine/base/check.h"
 #include "engine/base/strings.h"
 #include "engine/config/checks.h"
+#include "engine/config/dkim_section.h"
 #include "engine/config/section.h"
 #include "engine/config/sender_sections.h"
 #include "engine/config/shaping_file.h"
 #include "engine/config/tls_section.h"
+#include "engine/config/token_sections.h"
 
 namespace sluice {
 namespace {
@@ -46,6 +48,7 @@ void read_servers(Section& section, std::string_view key, std::vector<SocketAddr
 void read_spool(Section section, Configuration::Spool& out) {
   section.text("path", out.path);
   section.duration("keep_done", out.keep_done, Duration(0), kYears);
+  section.size("reserve", out.reserve, 0);
   section.finish();
 }
 
@@ -84,7 +87,7 @@ void read_dns(Section section, Configuration::Dns& out) {
   read_servers(section, "servers", out.servers);
   section.duration("serve_stale", out.serve_stale, Duration(0), hours(24 * 30));
   section.number("cache_entries", out.cache_entries, 1, 1'000'000'000);
-  section.refuse_true("trust_ad");
+  section.flag("trust_ad", out.trust_ad);
   read_routes(section.section("route"), out.routes);
   section.finish();
 }
@@ -109,13 +112,6 @@ void read_smtp(Section section, Configuration::Smtp& out) {
   section.finish();
 }
 
-void read_tls(Section section) {
-  refuse_tls_policy(section);
-  section.refuse_true("dane");
-  section.refuse_true("mta_sts");
-  section.finish();
-}
-
 void read_retry(Section section, Configuration::Retry& out) {
   section.duration("retry_interval", out.retry_interval, seconds(1), hours(24 * 30));
   section.duration("max_retry_interval", out.max_retry_interval, seconds(1), hours(24 * 30));
@@ -124,6 +120,11 @@ void read_retry(Section section, Configuration::Retry& out) {
                            "retry.max_retry_interval is shorter than retry.retry_interval; raise "
                            "the one or lower the other");
   }
+  section.finish();
+}
+
+void read_suppress(Section section, Configuration::Suppress& out) {
+  section.flag("hard_bounces", out.hard_bounces);
   section.finish();
 }
 
@@ -145,12 +146,6 @@ void read_admin(Section section, Configuration::Admin& out) {
                                 " is not an address with a port; write \"127.0.0.1:2580\"");
   }
   section.finish();
-}
-
-std::string beside(const std::string& file, const std::string& path) {
-  if (path.front() == '/') return path;
-  const size_t slash = file.rfind('/');
-  return slash == std::string::npos ? path : file.substr(0, slash + 1) + path;
 }
 
 void read_shaping(Section section, const FileReader& read, Configuration& out,
@@ -186,7 +181,12 @@ void read_shaping(Section section, const FileReader& read, Configuration& out,
     }
     std::move(rules->begin(), rules->end(), std::back_inserter(out.shaping));
   }
-  order_rules(out.shaping);
+  if (warnings == nullptr) return;
+  std::vector<std::string> names;
+  for (const Source& source : out.sources) names.push_back(source.name);
+  for (std::string& warning : rules_for_nothing(out.shaping, names)) {
+    warnings->push_back("shaping.files: " + std::move(warning));
+  }
 }
 
 void read_all(const toml::table& table, const FileReader& read, Problems& problems,
@@ -196,17 +196,18 @@ void read_all(const toml::table& table, const FileReader& read, Problems& proble
   read_engine(root.section("engine"), out.engine);
   read_dns(root.section("dns"), out.dns);
   read_smtp(root.section("smtp"), out.smtp);
-  read_tls(root.section("tls"));
+  config::read_tls(root.section("tls"), out.file, out.tls);
   read_sources(root, out);
   read_pools(root, out);
   read_retry(root.section("retry"), out.retry);
+  read_suppress(root.section("suppress"), out.suppress);
   read_record(root.section("record"), out.record);
   read_admin(root.section("admin"), out.admin);
   Section log = root.section("log");
   log.choice("level", kLogLevels, out.log.level);
   log.finish();
-  root.refuse_not_built("dkim");
-  root.refuse_not_built("verp");
+  read_dkim(root, out);
+  read_tokens(root, out);
   read_shaping(root.section("shaping"), read, out, warnings);
   root.finish();
 }

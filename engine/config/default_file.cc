@@ -9,6 +9,7 @@ namespace {
 
 using config::kAddressFamilies;
 using config::kLogLevels;
+using config::kTlsPolicies;
 using config::word_of;
 
 std::string toml_string(std::string_view text) {
@@ -23,6 +24,7 @@ std::string toml_string(std::string_view text) {
 template <typename Items, typename Print>
 std::string toml_array(const Items& items, Print print) {
   std::vector<std::string> texts;
+  texts.reserve(items.size());
   for (const auto& item : items) texts.push_back(print(item));
   return "[" + join(texts, ", ") + "]";
 }
@@ -73,6 +75,8 @@ void write_machine(Writer& writer, const Configuration& c) {
   writer.text("path", c.spool.path, "Jobs are dropped into its folder incoming/.");
   writer.duration("keep_done", c.spool.keep_done,
                   "Finished jobs are removed from done/ after this time.");
+  writer.text("reserve", size_to_string(c.spool.reserve),
+              "Lists wait while less is free on the spool's file system; sending goes on.");
 
   writer.section("[engine]");
   writer.number("shards", c.engine.shards, "Threads that send; 0: one per core.");
@@ -89,7 +93,8 @@ void write_dns(Writer& writer, const Configuration& c) {
   writer.duration("serve_stale", c.dns.serve_stale,
                   "An answer that has expired serves this long when no server answers.");
   writer.number("cache_entries", c.dns.cache_entries, "Answers kept in memory.");
-  writer.flag("trust_ad", false, "DNSSEC validated by the servers above; not built yet.");
+  writer.flag("trust_ad", c.dns.trust_ad,
+              "The servers validate DNSSEC and nobody sits between: DANE needs it.");
   writer.section("[dns.route]", "Servers for the domains under a suffix, such as");
   writer.comment("\"example.com\" = [\"127.0.0.1:5350\"]");
   for (const DnsRoute& route : c.dns.routes) {
@@ -103,7 +108,7 @@ void write_smtp(Writer& writer, const Configuration& c) {
               "The name said in EHLO, such as \"mta.example.com\"; empty: the host's name.");
   writer.number("port", c.smtp.port, "The port of the receivers.");
   writer.text("address_family", word_of(kAddressFamilies, c.smtp.address_family),
-              "any, ipv4, ipv6, prefer_ipv4 or prefer_ipv6.");
+              "any, ipv4, ipv6, prefer-ipv4 or prefer-ipv6.");
   writer.raw("allowed_networks",
              toml_array(c.smtp.allowed_networks,
                         [](const Network& n) { return toml_string(to_string(n)); }),
@@ -112,7 +117,16 @@ void write_smtp(Writer& writer, const Configuration& c) {
               "Whether recipients such as user@[192.0.2.1] are accepted.");
 
   writer.section("[tls]");
-  writer.text("policy", "none", "Only \"none\" is built: mail leaves unencrypted.");
+  writer.text("policy", word_of(kTlsPolicies, c.tls.policy),
+              "none, opportunistic, verified-if-offered, required or verified.");
+  writer.flag("dane", c.tls.dane, "RFC 7672, where [dns] trust_ad is true.");
+  writer.flag("mta_sts", c.tls.mta_sts, "RFC 8461.");
+  writer.text("ca_file", c.tls.ca_file, "Roots to verify by, PEM; empty: the system's.");
+  writer.text("report_from", c.tls.report_from,
+              "Who sends TLS reports (RFC 8460) to domains that want them; empty: nobody.");
+  writer.text("report_contact", c.tls.report_contact, "In the reports; empty: report_from.");
+  writer.text("organization", c.tls.organization,
+              "In the reports; empty: the domain of report_from.");
 }
 
 void write_sources(Writer& writer, const Configuration& c) {
@@ -145,16 +159,51 @@ void write_sources(Writer& writer, const Configuration& c) {
   }
 }
 
+void write_dkim(Writer& writer, const Configuration& c) {
+  writer.section(
+      "# [[dkim]]",
+      "A key that signs mail From its domain and those below; sluice dkim-key makes one.");
+  writer.comment("domain = \"example.com\"");
+  writer.comment("selector = \"s2026\"");
+  writer.comment("key = \"/etc/sluice/dkim/example.com.s2026.pem\"");
+  writer.comment("expire = \"7d\"               # absent: signatures do not expire");
+  writer.comment("identity = \"@example.com\"   # absent: none");
+  for (const DkimEntry& entry : c.dkim) {
+    writer.section("[[dkim]]");
+    writer.text("domain", entry.domain);
+    writer.text("selector", entry.selector);
+    writer.text("key", entry.key);
+    if (entry.expire > Duration(0)) {
+      writer.text("expire", duration_to_string(entry.expire));
+    }
+    if (!entry.identity.empty()) writer.text("identity", entry.identity);
+  }
+}
+
+void write_tokens(Writer& writer, const Configuration& c) {
+  writer.section("[verp]");
+  writer.text("key", c.verp.key,
+              "Of the tokens in envelope senders: a file; empty: verp.key in the spool.");
+  writer.text("delimiter", c.verp.delimiter, "Between the local part and its token.");
+  writer.section("[unsubscribe]");
+  writer.text("key", c.unsubscribe.key,
+              "Of {{token}}: a file; empty: unsubscribe.key in the spool.");
+}
+
 void write_rest(Writer& writer, const Configuration& c) {
   writer.section("[shaping]");
-  writer.raw("files", "[]",
-             "Limits towards sites, in KumoMTA's format, such as \"shaping.toml\" beside this "
-             "file.");
+  writer.raw(
+      "files", "[]",
+      "Limits towards receivers in KumoMTA's format, such as deploy/shaping.toml, copied here.");
 
   writer.section("[retry]");
   writer.duration("retry_interval", c.retry.retry_interval,
                   "A deferred recipient is tried again after this time, then after twice it,");
   writer.duration("max_retry_interval", c.retry.max_retry_interval, "and so on up to this time.");
+
+  writer.section("[suppress]");
+  writer.flag("hard_bounces", c.suppress.hard_bounces,
+              "Whether a recipient refused with 5.1.1 goes on the list suppress/bounced.txt.");
 
   writer.section("[record]");
   writer.text("directory", c.record.directory,
@@ -185,6 +234,8 @@ std::string configuration_text(const Configuration& configuration) {
   write_dns(writer, configuration);
   write_smtp(writer, configuration);
   write_sources(writer, configuration);
+  write_dkim(writer, configuration);
+  write_tokens(writer, configuration);
   write_rest(writer, configuration);
   return writer.take();
 }

@@ -18,18 +18,20 @@ inline constexpr Word<AddressFamily> kAddressFamilies[] = {
     {"any", AddressFamily::kAny},
     {"ipv4", AddressFamily::kIpv4},
     {"ipv6", AddressFamily::kIpv6},
-    {"prefer_ipv4", AddressFamily::kPreferIpv4},
-    {"prefer_ipv6", AddressFamily::kPreferIpv6}};
+    {"prefer-ipv4", AddressFamily::kPreferIpv4},
+    {"prefer-ipv6", AddressFamily::kPreferIpv6}};
 
 inline constexpr Word<LogLevel> kLogLevels[] = {{"debug", LogLevel::kDebug},
                                                 {"info", LogLevel::kInfo},
                                                 {"warning", LogLevel::kWarning},
                                                 {"error", LogLevel::kError}};
 
-inline constexpr Word<TlsPolicy> kTlsPolicies[] = {{"none", TlsPolicy::kNone},
-                                                   {"opportunistic", TlsPolicy::kOpportunistic},
-                                                   {"required", TlsPolicy::kRequired},
-                                                   {"verified", TlsPolicy::kVerified}};
+inline constexpr Word<TlsPolicy> kTlsPolicies[] = {
+    {"none", TlsPolicy::kNone},
+    {"opportunistic", TlsPolicy::kOpportunistic},
+    {"verified-if-offered", TlsPolicy::kVerifiedIfOffered},
+    {"required", TlsPolicy::kRequired},
+    {"verified", TlsPolicy::kVerified}};
 
 // The word for `value`. REQUIRES: the table has it.
 template <typename E, size_t N>

@@ -6,6 +6,7 @@
 #include "engine/config/checks.h"
 #include "engine/config/section.h"
 #include "engine/config/tls_section.h"
+#include "engine/config/token_sections.h"
 
 namespace sluice {
 namespace {
@@ -50,10 +51,14 @@ void require(Section& section, std::string_view key, std::string_view example) {
 constexpr std::string_view kOwnNames[] = {"job.toml",     "segments",  "progress", "rejected.csv",
                                           "summary.json", "error.txt", "outcomes"};
 
+bool is_own_name(std::string_view path) {
+  const std::string_view first = path.substr(0, path.find('/'));
+  return std::find(std::begin(kOwnNames), std::end(kOwnNames), first) != std::end(kOwnNames);
+}
+
 void read_path(Section& section, std::string_view key, std::string& out) {
   if (!section.text(key, out)) return;
-  const std::string_view first = std::string_view(out).substr(0, out.find('/'));
-  if (std::find(std::begin(kOwnNames), std::end(kOwnNames), first) != std::end(kOwnNames)) {
+  if (is_own_name(out)) {
     section.error(
         key, "= " + quote(out) + " is a name that Sluice gives to a file of its own; rename yours");
     return;
@@ -85,7 +90,7 @@ void read_identity(Section& root, JobSpec& out) {
                                         "without a name and without fields");
     }
   }
-  root.refuse_true("verp");
+  root.flag("verp", out.verp);
 }
 
 void read_message(Section& root, JobSpec& out) {
@@ -93,10 +98,18 @@ void read_message(Section& root, JobSpec& out) {
   read_path(section, "text", out.message.text);
   read_path(section, "html", out.message.html);
   read_path(section, "eml", out.message.eml);
+  section.flag("text_from_html", out.message.text_from_html);
   std::vector<PlacedText> attachments;
-  if (section.texts("attachments", attachments) && !attachments.empty()) {
-    section.problems().add_not_built(section.place_of_key("attachments"),
-                                     "message.attachments is not built yet; remove it");
+  if (section.texts("attachments", attachments)) {
+    for (const PlacedText& file : attachments) {
+      if (!is_job_path(file.text)) {
+        section.problems().add(file.place, "message.attachments: " + quote(file.text) +
+                                               " is no file of the job's folder; name files in "
+                                               "it, without \"..\" and \"/\" at either end, and "
+                                               "none of Sluice's own");
+      }
+      out.message.attachments.push_back(file.text);
+    }
   }
   section.finish();
   const bool eml = section.find("eml") != nullptr;
@@ -107,6 +120,16 @@ void read_message(Section& root, JobSpec& out) {
     section.problems().add(section.place(),
                            "the job has no message; add [message] with text = \"body.txt\", "
                            "html = \"body.html\" or eml = \"message.eml\"");
+  }
+  if (eml && !out.message.attachments.empty()) {
+    section.error("attachments", "do not go with message.eml, a whole message; put them into it");
+  }
+  if (out.message.text_from_html && (section.find("text") != nullptr || eml)) {
+    section.error("text_from_html",
+                  "makes the text part from message.html; remove it, or remove message." +
+                      std::string(eml ? "eml" : "text"));
+  } else if (out.message.text_from_html && section.find("html") == nullptr) {
+    section.error("text_from_html", "needs message.html, from which the text part is made");
   }
   if (!eml) require(root, "subject", "\"...\"");
 }
@@ -193,6 +216,8 @@ void read_send(Section section, JobSpec::Send& out) {
 
 }  // namespace
 
+bool is_job_path(std::string_view path) { return is_inside_path(path) && !is_own_name(path); }
+
 StatusOr<JobSpec> parse_job(std::string_view text, const std::string& file) {
   Problems problems(file);
   JobSpec out;
@@ -203,11 +228,9 @@ StatusOr<JobSpec> parse_job(std::string_view text, const std::string& file) {
     read_message(root, out);
     read_list(root.section("list"), out.list);
     read_headers(root.section("headers"), out);
-    root.refuse_not_built("unsubscribe");
+    read_unsubscribe(root.section("unsubscribe"), out.unsubscribe);
     read_send(root.section("send"), out.send);
-    Section tls = root.section("tls");
-    refuse_tls_policy(tls);
-    tls.finish();
+    read_job_tls(root.section("tls"), out.tls);
     Section record = root.section("record");
     record.refuse_not_built("meta");
     record.finish();

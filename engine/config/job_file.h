@@ -29,4 +29,7 @@ StatusOr<JobSpec> parse_job(std::string_view text, const std::string& file);
 // True for [A-Za-z0-9._-]{1,64} not beginning with ".": names of jobs, sources and pools.
 bool is_plain_name(std::string_view name);
 
+// True for a name of a file that stays inside the job's folder and is none of Sluice's own there.
+bool is_job_path(std::string_view path);
+
 }  // namespace sluice

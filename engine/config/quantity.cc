@@ -82,6 +82,12 @@ std::string without(std::string_view text, std::string_view dropped) {
   return out;
 }
 
+// What falls into 10 ms, a begun permit as a whole one. REQUIRES: the period is a multiple of it.
+uint64_t default_burst(const Rate& rate) {
+  const auto parts = static_cast<uint64_t>(rate.period / std::chrono::milliseconds(10));
+  return rate.amount / parts + (rate.amount % parts == 0 ? 0 : 1);
+}
+
 }  // namespace
 
 StatusOr<Duration> parse_duration(std::string_view text) {
@@ -137,7 +143,10 @@ StatusOr<Rate> parse_rate(std::string_view text) {
   if (rate.amount > static_cast<uint64_t>(rate.period.count())) {
     return invalid(quoted(text) + " is more than one a nanosecond; leave the limit out");
   }
-  if (comma == std::string_view::npos) return rate;
+  if (comma == std::string_view::npos) {
+    rate.burst = default_burst(rate);
+    return rate;
+  }
 
   const std::string_view option = trim(rest.substr(comma + 1));
   constexpr std::string_view kBurst = "max_burst=";

@@ -24,7 +24,9 @@ StatusOr<Duration> parse_duration(std::string_view text);
 
 // "100/s", "20/min", "500000/h", "1/d"; also KumoMTA's notation: "1,000/hr", "10_000/d",
 // "100/s,max_burst=5", and a prefix "local:", which says nothing here since limits are shared by
-// all shards of the process anyway. The burst is 1 where none is named.
+// all shards of the process anyway. Where no burst is named it is what falls into 10 ms, a begun
+// permit as a whole one: 1 up to 100/s, 2 at 500,000/h, 10 at 1,000/s (model/policy.h tells why). A
+// named one is kept to the letter.
 StatusOr<Rate> parse_rate(std::string_view text);
 
 // "64KiB", "1GiB" (powers of 1024), "10MB" (powers of 1000), "512B", "4096": octets.

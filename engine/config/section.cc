@@ -261,14 +261,6 @@ void Section::refuse_not_built(std::string_view key) {
   problems_->add_not_built(place_of_key(key), name_of(key) + " is not built yet; remove it");
 }
 
-void Section::refuse_true(std::string_view key) {
-  bool value = false;
-  if (flag(key, value) && value) {
-    problems_->add_not_built(place_of_value(key),
-                             name_of(key) + " = true is not built yet; remove it");
-  }
-}
-
 std::vector<std::pair<std::string, Place>> Section::keys() const {
   std::vector<std::pair<std::string, Place>> out;
   if (table_ == nullptr) return out;

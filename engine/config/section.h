@@ -99,8 +99,6 @@ class Section {
 
   // Refuses `key`, when present, as promised but not built.
   void refuse_not_built(std::string_view key);
-  // Accepts only `false` under `key`: anything else is not built.
-  void refuse_true(std::string_view key);
 
   // All keys with their places, in the file's order.
   std::vector<std::pair<std::string, Place>> keys() const;

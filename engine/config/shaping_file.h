@@ -1,19 +1,18 @@
 // Shaping files (KumoMTA's format): text -> ShapingRules.
 //
-// A table a domain, or ["default"]; keys as in ShapingRule. What KumoMTA knows and Sluice has not
-// built yet (providers, sources, automation, TLS, ...) is read over and named in one warning a
-// file; a key that nobody knows is an error with a suggestion, since a mistyped limit would lift
-// it.
+// ["default"], a table a domain, [provider."x"], each with its sources' tables and [[automation]].
+// What KumoMTA knows and Sluice has not built yet (TLS, ...) is read over, automation is read and
+// checked, and both are named in one warning a file; a key that nobody knows is an error with a
+// suggestion, since a mistyped limit would lift it. engine/model/shaping.h merges what applies.
 //
 // OWNERSHIP  The result holds copies. THREAD  Any; pure.
 //
 // ERRORS  kFailedPrecondition (exit 78): "shaping.toml:4:1: unknown key ...; did you mean ...?",
 // one line a mistake, all at once, but for malformed TOML.
 //
-// LIMITS  4 MiB of text.
+// LIMITS  4 MiB of text, 8 KiB a regular expression.
 //
-// BUGS  `replace_base` is not built: a later file adds to earlier ones and overrides them key by
-// key. Contents of what is not built are checked for unknown keys only.
+// BUGS  TOML alone, where KumoMTA takes JSON as well. Values of what is not built are not checked.
 #pragma once
 
 #include <string>
@@ -21,17 +20,18 @@
 #include <vector>
 
 #include "engine/base/status.h"
-#include "engine/model/policy.h"
+#include "engine/model/shaping_rule.h"
 
 namespace sluice {
 
-// The rules of one file in the order in which they apply: "default" first, then the domains in the
-// file's order, in lower case. `warnings` (may be null) gets at most one line.
+// The tables of one file in its order, domains in lower case. `warnings` (may be null) gets at
+// most one line.
 StatusOr<ShapingRules> parse_shaping(std::string_view text, const std::string& file,
                                      std::vector<std::string>* warnings);
 
-// Puts the rules for "default" before all others and keeps the order otherwise: what rules of
-// several files, joined in the files' order, need.
-void order_rules(ShapingRules& rules);
+// Of the rules of all files: at most a line about limits of providers that nothing matches, and
+// one about limits of sources that are not among `sources`.
+std::vector<std::string> rules_for_nothing(const ShapingRules& rules,
+                                           const std::vector<std::string>& sources);
 
 }  // namespace sluice

@@ -2,10 +2,13 @@
 #pragma once
 
 #include "engine/config/section.h"
+#include "engine/model/configuration.h"
 
 namespace sluice::config {
 
-// Reads `policy`: "none" is accepted, every other policy is refused as not built.
-void refuse_tls_policy(Section& section);
+// All of it. `file`: names in it are beside that.
+void read_tls(Section section, const std::string& file, Configuration::Tls& out);
+// Of a job.
+void read_job_tls(Section section, TlsPolicy& out);
 
 }  // namespace sluice::config

@@ -91,7 +91,7 @@ struct AdminServer::Pages {
   void job(const std::string& id, httplib::Response& response) {
     const auto jobs = view.jobs();
     if (!jobs.ok()) return answer_trouble(response, jobs.status());
-    for (const JobStatus& job : *jobs) {
+    for (const JobReport& job : *jobs) {
       if (job.id == id) return response.set_content(job_document(job), kJson);
     }
     answer_error(response, 404, "no job " + id + " is active or ended lately");
@@ -118,7 +118,9 @@ struct AdminServer::Pages {
     response.set_content(in_flight_document(*rows), kJson);
   }
 
-  void command(const std::string& id, const std::string& verb, httplib::Response& response) {
+  void command(const std::string& id, const std::string& verb, bool unread,
+               httplib::Response& response) {
+    if (unread && verb == "resume") return answer_status(response, view.resume_unread(id));
     const JobEvent event = verb == "pause"    ? JobEvent::kPaused
                            : verb == "resume" ? JobEvent::kResumed
                                               : JobEvent::kCancelled;
@@ -155,6 +157,10 @@ struct AdminServer::Pages {
     const auto journal = view.journal_stats();
     if (!journal.ok()) return answer_trouble(response, journal.status());
     input.journal = *journal;
+    input.dns_waits = view.dns_waits();
+    const auto work = view.work_stats();
+    if (!work.ok()) return answer_trouble(response, work.status());
+    input.work = *work;
     response.set_content(metrics_text(input), kPrometheus);
   }
 
@@ -185,7 +191,7 @@ class AdminServer::Listener {
       }
     });
     server_.set_exception_handler(
-        [](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+        [](const httplib::Request&, httplib::Response& response, const std::exception_ptr&) {
           answer_error(response, 500, "this request could not be answered");
         });
     using httplib::Request;
@@ -200,9 +206,10 @@ class AdminServer::Listener {
     server_.Get("/healthz", [&pages](const Request&, Response& r) { pages.health(r); });
     // Who may open the socket may command, and have DNS asked; TCP only reads.
     if (family != AF_UNIX) return;
-    server_.Post(
-        "/api/v1/jobs/([A-Za-z0-9._-]{1,200})/(pause|resume|cancel)",
-        [&pages](const Request& q, Response& r) { pages.command(q.matches[1], q.matches[2], r); });
+    server_.Post("/api/v1/jobs/([A-Za-z0-9._-]{1,200})/(pause|resume|cancel)",
+                 [&pages](const Request& q, Response& r) {
+                   pages.command(q.matches[1], q.matches[2], q.get_param_value("unread") == "1", r);
+                 });
     server_.Get("/api/v1/resolve", [&pages](const Request& q, Response& r) {
       pages.resolve(q.get_param_value("domain"), r);
     });
@@ -248,7 +255,7 @@ Status AdminServer::start(const Configuration::Admin& options) {
   try {
     if (!options.socket.empty()) RETURN_IF_ERROR(start_socket(options.socket));
     if (options.listen.empty()) return {};
-    const Status status = start_tcp(options.listen);
+    Status status = start_tcp(options.listen);
     if (!status.ok()) stop();
     return status;
   } catch (const std::exception& error) {

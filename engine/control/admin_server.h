@@ -5,6 +5,8 @@
 //     GET /api/v1/jobs/ID    one of them; 404 when no such job is known
 //     GET /api/v1/sites      {"sites": [...]}
 //     GET /metrics           Prometheus text, metrics.h
+//     POST /api/v1/jobs/ID/VERB   pause, resume (?unread=1: without what cannot be read), cancel;
+//                            unix socket only, as POST /api/v1/sites/VERB?site=NAME
 //     GET /healthz           200 while the engine answers and sends, else 503
 //   Errors have the body {"error": "..."}.
 // Socket: its directory is made when missing (0755). A socket file on which nobody answers is

@@ -1,6 +1,7 @@
 #include "engine/control/metrics.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 namespace sluice {
@@ -38,9 +39,9 @@ void add_to(Counts& sum, const Counts& more) {
   for (size_t i = 0; i < kStates; ++i) sum.states[i] += more.states[i];
 }
 
-void append_jobs(std::string& out, const std::vector<JobStatus>& jobs) {
+void append_jobs(std::string& out, const std::vector<JobReport>& jobs) {
   std::map<std::string, int64_t> phases;
-  for (const JobStatus& job : jobs) ++phases[job.phase];
+  for (const JobReport& job : jobs) ++phases[job.phase];
   head(out, "sluice_jobs", "gauge", "Known jobs: active ones and those that ended lately.");
   for (const auto& [phase, count] : phases) {
     sample(out, "sluice_jobs", "phase=" + label(phase), count);
@@ -55,7 +56,7 @@ void append_jobs(std::string& out, const std::vector<JobStatus>& jobs) {
   };
   size_t shown = 0;
   Counts rest;
-  for (const JobStatus& job : jobs) {
+  for (const JobReport& job : jobs) {
     if (!is_active(job)) continue;
     if (++shown <= kJobsMax) {
       append(job.id, job.counts);
@@ -64,6 +65,26 @@ void append_jobs(std::string& out, const std::vector<JobStatus>& jobs) {
     }
   }
   if (shown > kJobsMax) append(kOther, rest);
+}
+
+// The rate of a job that is not shown by name is in nobody's sum; an ETA cannot be summed at all.
+void append_forecasts(std::string& out, const std::vector<JobReport>& jobs) {
+  std::string rates;
+  std::string etas;
+  size_t shown = 0;
+  for (const JobReport& job : jobs) {
+    if (!is_active(job) || ++shown > kJobsMax) continue;
+    const std::string labels = "{job=" + label(job.id) + "} ";
+    rates += "sluice_job_rate" + labels + std::to_string(job.forecast.rate) + "\n";
+    if (!job.forecast.eta_in) continue;
+    etas +=
+        "sluice_job_eta_seconds" + labels + std::to_string(to_seconds(*job.forecast.eta_in)) + "\n";
+  }
+  head(out, "sluice_job_rate", "gauge",
+       "Recipients a second that came to their end lately, of active jobs.");
+  out += rates;
+  head(out, "sluice_job_eta_seconds", "gauge", "Until an active job is done, where it is known.");
+  out += etas;
 }
 
 void append_totals(std::string& out, const Counts& totals) {
@@ -94,10 +115,31 @@ void append_journal(std::string& out, const Journal::Stats& journal) {
          std::to_string(to_seconds(journal.longest_commit)) + "\n";
 }
 
-void append_sites(std::string& out, const std::vector<Shard::SiteStatus>& sites) {
+void append_dns_waits(std::string& out, const std::vector<Duration>& waits) {
+  head(out, "sluice_dns_wait_seconds_total", "counter",
+       "Time in which a shard had mail only for domains that DNS had not answered.");
+  for (size_t shard = 0; shard < waits.size(); ++shard) {
+    out += "sluice_dns_wait_seconds_total{shard=" + label(std::to_string(shard)) + "} " +
+           std::to_string(to_seconds(waits[shard])) + "\n";
+  }
+}
+
+void append_work(std::string& out, const WorkStats& work) {
+  head(out, "sluice_ring_enters_total", "counter", "System calls of the rings.");
+  out += "sluice_ring_enters_total " + std::to_string(work.ring_enters) + "\n";
+  head(out, "sluice_taken_to_recorded_seconds", "summary",
+       "From a message taken to its verdict durably recorded.");
+  for (const char* const share : {"0.5", "0.99"}) {
+    out += "sluice_taken_to_recorded_seconds{quantile=" + label(share) + "} " +
+           std::to_string(to_seconds(work.recorded.quantile(std::atof(share)))) + "\n";
+  }
+  out += "sluice_taken_to_recorded_seconds_count " + std::to_string(work.recorded.total()) + "\n";
+}
+
+void append_sites(std::string& out, const std::vector<SiteReport>& sites) {
   std::map<std::string, int64_t> by_site;
   int64_t waiting = 0;
-  for (const Shard::SiteStatus& site : sites) {
+  for (const SiteReport& site : sites) {
     by_site[site.site] += site.connections;
     waiting += static_cast<int64_t>(site.rows_waiting);
   }
@@ -108,7 +150,7 @@ void append_sites(std::string& out, const std::vector<Shard::SiteStatus>& sites)
   int64_t other = 0;
   bool has_other = ranked.size() > kSitesMax;
   for (size_t i = 0; i < ranked.size(); ++i) {
-    if (i >= kSitesMax || ranked[i].first == kOther) {
+    if (i >= kSitesMax || ranked[i].first == kOtherSites) {
       other += ranked[i].second;
       has_other = true;
     } else {
@@ -122,9 +164,9 @@ void append_sites(std::string& out, const std::vector<Shard::SiteStatus>& sites)
 
 }  // namespace
 
-Counts Totals::add(const std::vector<JobStatus>& jobs) {
+Counts Totals::add(const std::vector<JobReport>& jobs) {
   std::map<std::string, Counts> now;
-  for (const JobStatus& job : jobs) {
+  for (const JobReport& job : jobs) {
     const auto known = seen_.find(job.id);
     const Counts before = known == seen_.end() ? Counts() : known->second;
     const auto gain = [](int64_t from, int64_t to) { return std::max<int64_t>(to - from, 0); };
@@ -150,8 +192,11 @@ std::string metrics_text(const MetricsInput& input) {
   head(out, "sluice_shards", "gauge", "Shards that run.");
   sample(out, "sluice_shards", "", input.shards);
   append_jobs(out, input.jobs);
+  append_forecasts(out, input.jobs);
   append_totals(out, input.totals);
   append_journal(out, input.journal);
+  append_dns_waits(out, input.dns_waits);
+  append_work(out, input.work);
   append_sites(out, input.sites);
   return out;
 }

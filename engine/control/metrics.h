@@ -6,6 +6,9 @@
 //   sluice_jobs{phase}                   known jobs
 //   sluice_recipients{job,state}         of active jobs: all ten states. Watch deferred: growing
 //                                        without delivered means a receiver pushes back
+//   sluice_job_rate{job}                 of active jobs: recipients a second that came to their end
+//                                        lately
+//   sluice_job_eta_seconds{job}          until it is done; missing while that is not known
 //   sluice_recipients_total{state}       recipients that came to a final state
 //   sluice_attempts_total                attempts made
 //   sluice_delivered_bytes_total         octets of delivered messages
@@ -32,7 +35,7 @@ namespace sluice {
 class Totals {
  public:
   // What has been counted once `jobs` are taken into account.
-  Counts add(const std::vector<JobStatus>& jobs);
+  Counts add(const std::vector<JobReport>& jobs);
 
  private:
   std::map<std::string, Counts> seen_;  // by job id; as many as the engine knows
@@ -43,10 +46,12 @@ struct MetricsInput {
   std::string version;
   bool halted = false;
   uint32_t shards = 0;
-  std::vector<JobStatus> jobs;
-  std::vector<Shard::SiteStatus> sites;
+  std::vector<JobReport> jobs;
+  std::vector<SiteReport> sites;
   Counts totals;
-  Journal::Stats journal;  // of all shards
+  Journal::Stats journal;           // of all shards
+  std::vector<Duration> dns_waits;  // by shard
+  WorkStats work;
 };
 
 inline constexpr size_t kJobsMax = 100;

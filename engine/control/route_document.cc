@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "engine/converse/reply_parser.h"
+
 namespace sluice {
 namespace {
 
@@ -19,11 +21,11 @@ Json json_of(const DnsFact& fact) {
           {"type", fact.type},
           {"kind", fact.kind},
           {"source", fact.source},
-          {"secure", fact.secure},
+          {"ad", fact.ad},
           {"age", seconds(fact.age)},
-          {"lives", seconds(fact.lives)},
+          {"expires_in", seconds(fact.lives)},
           {"records", fact.records},
-          {"detail", fact.detail}};
+          {"detail", fact.detail.empty() ? Json() : Json(fact.detail)}};
 }
 
 DnsFact fact_of(const Json& json) {
@@ -32,11 +34,11 @@ DnsFact fact_of(const Json& json) {
   json.at("type").get_to(fact.type);
   json.at("kind").get_to(fact.kind);
   json.at("source").get_to(fact.source);
-  json.at("secure").get_to(fact.secure);
+  json.at("ad").get_to(fact.ad);
   fact.age = duration_of(json.at("age"));
-  fact.lives = duration_of(json.at("lives"));
+  fact.lives = duration_of(json.at("expires_in"));
   json.at("records").get_to(fact.records);
-  json.at("detail").get_to(fact.detail);
+  if (!json.at("detail").is_null()) json.at("detail").get_to(fact.detail);
   return fact;
 }
 
@@ -64,24 +66,65 @@ Exchanger exchanger_of(const Json& json) {
 }
 
 Json failure_json(const Verdict& failure) {
-  return {
-      {"state", std::string(name_of(failure.state))}, {"code", failure.reply.code},
-      {"class", failure.reply.enhanced.klass},        {"subject", failure.reply.enhanced.subject},
-      {"detail", failure.reply.enhanced.detail},      {"text", failure.reply.text}};
+  const Reply& reply = failure.reply;
+  Json json;
+  json["state"] = std::string(name_of(failure.state));
+  json["code"] = reply.code == 0 ? Json() : Json(reply.code);
+  json["enhanced"] = reply.enhanced.present() ? Json(to_string(reply.enhanced)) : Json();
+  json["text"] = reply.text;
+  return json;
 }
 
 void read_failure(const Json& json, Verdict& failure) {
   failure.state = parse_state(json.at("state").get<std::string>()).value_or(State::kDeferred);
-  json.at("code").get_to(failure.reply.code);
-  json.at("class").get_to(failure.reply.enhanced.klass);
-  json.at("subject").get_to(failure.reply.enhanced.subject);
-  json.at("detail").get_to(failure.reply.enhanced.detail);
+  if (!json.at("code").is_null()) json.at("code").get_to(failure.reply.code);
+  if (!json.at("enhanced").is_null()) {
+    const std::string code = json.at("enhanced").get<std::string>();
+    std::string_view rest = code;
+    failure.reply.enhanced = take_enhanced_code(rest);
+  }
   json.at("text").get_to(failure.reply.text);
+}
+
+Json json_of(const SourceLimits& of_source) {
+  Json json;
+  json["source"] = of_source.source;
+  json["provider"] = of_source.provider.empty() ? Json() : Json(of_source.provider);
+  json["limits"] = Json::object();
+  for (const LimitInForce& limit : of_source.limits) {
+    Json& entry = json["limits"][limit.key];
+    entry["value"] = limit.value;
+    entry["from"] = limit.from();
+    entry["file"] = limit.file.empty() ? Json() : Json(limit.file);
+    entry["line"] = limit.file.empty() ? Json() : Json(limit.line);
+    entry["table"] = limit.file.empty() ? Json() : Json(limit.table);
+    entry["built"] = limit.built;
+  }
+  return json;
+}
+
+SourceLimits source_limits_of(const Json& json) {
+  SourceLimits of_source;
+  json.at("source").get_to(of_source.source);
+  if (!json.at("provider").is_null()) json.at("provider").get_to(of_source.provider);
+  for (const auto& [key, entry] : json.at("limits").items()) {
+    LimitInForce limit;
+    limit.key = key;
+    entry.at("value").get_to(limit.value);
+    entry.at("built").get_to(limit.built);
+    if (!entry.at("file").is_null()) {
+      entry.at("file").get_to(limit.file);
+      entry.at("line").get_to(limit.line);
+      entry.at("table").get_to(limit.table);
+    }
+    of_source.limits.push_back(std::move(limit));
+  }
+  return of_source;
 }
 
 ExplainedRoute explained_of(const Json& json) {
   auto route = std::make_shared<Route>();
-  json.at("site").get_to(route->site);
+  if (!json.at("site").is_null()) json.at("site").get_to(route->site);
   json.at("implicit_mx").get_to(route->implicit_mx);
   json.at("stale").get_to(route->stale);
   for (const Json& exchanger : json.at("exchangers")) {
@@ -90,8 +133,15 @@ ExplainedRoute explained_of(const Json& json) {
   if (!json.at("failure").is_null()) read_failure(json.at("failure"), route->failure);
   ExplainedRoute explained;
   explained.route = std::move(route);
-  explained.lives = duration_of(json.at("lives"));
+  explained.lives = duration_of(json.at("expires_in"));
   json.at("servers").get_to(explained.servers);
+  for (const Json& entry : json.at("depths")) {
+    DepthNote note;
+    entry.at("exchanger").get_to(note.exchanger);
+    entry.at("server").get_to(note.server);
+    entry.at("in_flight").get_to(note.words);
+    explained.depths.push_back(std::move(note));
+  }
   for (const Json& fact : json.at("facts")) explained.trace.facts.push_back(fact_of(fact));
   for (const Json& entry : json.at("unusable")) {
     UnusableAddress unusable;
@@ -101,6 +151,20 @@ ExplainedRoute explained_of(const Json& json) {
     entry.at("why").get_to(unusable.why);
     explained.trace.unusable.push_back(std::move(unusable));
   }
+  for (const Json& entry : json.at("tls")) {
+    TlsForecast forecast;
+    entry.at("exchanger").get_to(forecast.exchanger);
+    if (!entry.at("source").is_null()) entry.at("source").get_to(forecast.source);
+    entry.at("policy").get_to(forecast.policy);
+    entry.at("words").get_to(forecast.words);
+    entry.at("from").get_to(forecast.from);
+    explained.tls.push_back(std::move(forecast));
+  }
+  if (!json.at("mta_sts").is_null()) json.at("mta_sts").get_to(explained.sts);
+  json.at("broken_tls").get_to(explained.broken_tls);
+  for (const Json& entry : json.at("sources")) {
+    explained.sources.push_back(source_limits_of(entry));
+  }
   return explained;
 }
 
@@ -109,7 +173,8 @@ ExplainedRoute explained_of(const Json& json) {
 std::string route_document(const ExplainedRoute& explained) {
   const Route& route = *explained.route;
   Json json;
-  json["site"] = route.site;
+  json["usable"] = route.usable();
+  json["site"] = route.site.empty() ? Json() : Json(route.site);
   json["implicit_mx"] = route.implicit_mx;
   json["stale"] = route.stale;
   json["exchangers"] = Json::array();
@@ -117,16 +182,35 @@ std::string route_document(const ExplainedRoute& explained) {
     json["exchangers"].push_back(json_of(exchanger));
   }
   json["failure"] = route.usable() ? Json() : failure_json(route.failure);
-  json["lives"] = seconds(explained.lives);
-  json["servers"] = explained.servers;
-  json["facts"] = Json::array();
-  for (const DnsFact& fact : explained.trace.facts) json["facts"].push_back(json_of(fact));
   json["unusable"] = Json::array();
   for (const UnusableAddress& unusable : explained.trace.unusable) {
     json["unusable"].push_back({{"exchanger", unusable.exchanger},
                                 {"preference", unusable.preference},
                                 {"address", unusable.address},
                                 {"why", unusable.why}});
+  }
+  json["facts"] = Json::array();
+  for (const DnsFact& fact : explained.trace.facts) json["facts"].push_back(json_of(fact));
+  json["servers"] = explained.servers;
+  json["expires_in"] = seconds(explained.lives);
+  json["depths"] = Json::array();
+  for (const DepthNote& note : explained.depths) {
+    json["depths"].push_back(
+        {{"exchanger", note.exchanger}, {"server", note.server}, {"in_flight", note.words}});
+  }
+  json["tls"] = Json::array();
+  for (const TlsForecast& forecast : explained.tls) {
+    json["tls"].push_back({{"exchanger", forecast.exchanger},
+                           {"source", forecast.source.empty() ? Json() : Json(forecast.source)},
+                           {"policy", forecast.policy},
+                           {"words", forecast.words},
+                           {"from", forecast.from}});
+  }
+  json["mta_sts"] = explained.sts.empty() ? Json() : Json(explained.sts);
+  json["broken_tls"] = explained.broken_tls;
+  json["sources"] = Json::array();
+  for (const SourceLimits& of_source : explained.sources) {
+    json["sources"].push_back(json_of(of_source));
   }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

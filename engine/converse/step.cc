@@ -17,11 +17,15 @@ constexpr std::array<StepRow, kSteps> kStepRows = {{
     {"banner", &SmtpTimeouts::banner},
     {"EHLO", &SmtpTimeouts::ehlo},
     {"HELO", &SmtpTimeouts::ehlo},
+    {"STARTTLS", &SmtpTimeouts::starttls},
     {"MAIL", &SmtpTimeouts::mail_from},
     {"RCPT", &SmtpTimeouts::rcpt_to},
     {"DATA", &SmtpTimeouts::data},
     {".", &SmtpTimeouts::data_dot},
+    {"BDAT", &SmtpTimeouts::data_dot},
     {"RSET", &SmtpTimeouts::rset},
+    {"BDAT", &SmtpTimeouts::rset},
+    {"NOOP", &SmtpTimeouts::rset},
     {"QUIT", &SmtpTimeouts::quit},
 }};
 

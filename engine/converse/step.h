@@ -14,17 +14,21 @@ enum class Step : uint8_t {
   kBanner,
   kEhlo,
   kHelo,
+  kStartTls,  // the command, until 220 (RFC 3207)
   kMail,
   kRcpt,
   kData,  // the command, until 354
   kDot,   // the end of the content
+  kBdat,  // the content as the last chunk (RFC 3030)
   kRset,
+  kProbe,  // a chunk without a transaction, of NOOP lines
+  kNoop,
   kQuit,
 };
-inline constexpr int kSteps = 10;
+inline constexpr int kSteps = 14;
 
-// As Verdict::command says it: "connect", "banner", "EHLO", "HELO", "MAIL", "RCPT", "DATA", ".",
-// "RSET", "QUIT". A literal.
+// As Verdict::command says it: "connect", "banner", "EHLO", "HELO", "STARTTLS", "MAIL", "RCPT",
+// "DATA", ".", "BDAT", "RSET", "BDAT", "NOOP", "QUIT". A literal.
 const char* name_of(Step step);
 
 // How long to wait for the reply to `step` (RFC 5321 §4.5.3.2).

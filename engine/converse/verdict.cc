@@ -16,12 +16,16 @@ constexpr Steps kAny = ~Steps{0};
 constexpr Steps kBanner = bit(Step::kBanner);
 constexpr Steps kEhlo = bit(Step::kEhlo);
 constexpr Steps kHelo = bit(Step::kHelo);
-constexpr Steps kSession = kBanner | kEhlo | kHelo;
+constexpr Steps kStartTls = bit(Step::kStartTls);
+constexpr Steps kSession = kBanner | kEhlo | kHelo | kStartTls;
 constexpr Steps kMail = bit(Step::kMail);
 constexpr Steps kRcpt = bit(Step::kRcpt);
 constexpr Steps kData = bit(Step::kData);
 constexpr Steps kDot = bit(Step::kDot);
+constexpr Steps kBdat = bit(Step::kBdat);
 constexpr Steps kRset = bit(Step::kRset);
+constexpr Steps kProbe = bit(Step::kProbe);
+constexpr Steps kNoop = bit(Step::kNoop);
 constexpr Steps kQuit = bit(Step::kQuit);
 
 struct Row {
@@ -33,6 +37,7 @@ struct Row {
 constexpr Judgement kGoOn = {Ruling::kProceed, State::kWaiting, Scope::kRecipient};
 constexpr Judgement kFits = {Ruling::kIgnore, State::kWaiting, Scope::kRecipient};
 constexpr Judgement kFallBack = {Ruling::kFallBack, State::kWaiting, Scope::kRecipient};
+constexpr Judgement kNoTls = {Ruling::kNoTls, State::kDeferred, Scope::kExchanger};
 constexpr Judgement kNoSession = {Ruling::kSessionFailure, State::kDeferred, Scope::kExchanger};
 constexpr Judgement kOver = {Ruling::kRefuseAndClose, State::kDeferred, Scope::kConnection};
 constexpr Judgement kMisfit = {Ruling::kDesynchronised, State::kDeferred, Scope::kConnection};
@@ -49,6 +54,9 @@ constexpr Row kRows[] = {
     {kSession, 421, 421, kNoSession},
     {kAny, 421, 421, kOver},
 
+    {kStartTls, 220, 220, kGoOn},
+    {kStartTls, 400, 599, kNoTls},
+    {kStartTls, 200, 399, kMisfit},
     {kSession, 200, 299, kGoOn},
     {kEhlo, 500, 599, kFallBack},
     {kSession, 400, 599, kNoSession},
@@ -82,13 +90,23 @@ constexpr Row kRows[] = {
     {kDot, 200, 299, kGoOn},
     {kDot, 400, 499, defer(Scope::kMessage)},
     {kDot, 500, 599, bounce(Scope::kMessage)},
+
+    {kBdat, 200, 299, kGoOn},
+    {kBdat, 400, 499, defer(Scope::kMessage)},
+    {kBdat, 500, 503, kMisfit},  // it is offered, and the envelope was accepted
+    {kBdat, 530, 530, defer(Scope::kSource)},
+    {kBdat, 500, 599, bounce(Scope::kMessage)},
+
+    {kProbe, 500, 599, kGoOn},  // what a good server says to a chunk without a transaction
+    {kNoop, 200, 299, kGoOn},
 };
 
-// Behind a refusal in the same transaction. DATA may say 354 all the same: a lone dot follows.
+// Behind a refusal in the same transaction. DATA may say 354 all the same: a lone dot follows. A
+// chunk has nobody to go to, and must be refused.
 constexpr Row kRowsBehindRefusal[] = {
     {kAny, 421, 421, kOver},
     {kRcpt | kDot, 200, 299, kFits},
-    {kRcpt | kData | kDot, 400, 599, kFits},
+    {kRcpt | kData | kDot | kBdat, 400, 599, kFits},
     {kData, 300, 399, kGoOn},
 };
 
@@ -139,7 +157,7 @@ EnhancedCode enhanced_of(Fault fault) { return kFaultRows[static_cast<size_t>(fa
 
 void judge_fault(Step step, Fault fault, Verdict& verdict) {
   verdict.state = State::kDeferred;
-  verdict.scope = step <= Step::kHelo ? Scope::kExchanger : Scope::kConnection;
+  verdict.scope = step <= Step::kStartTls ? Scope::kExchanger : Scope::kConnection;
   verdict.reply.code = 0;
   verdict.reply.enhanced = step == Step::kConnect && fault == Fault::kTimedOut
                                ? EnhancedCode{4, 4, 1}

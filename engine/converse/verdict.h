@@ -10,7 +10,7 @@
 //
 // OWNERSHIP, THREAD, ERRORS. Pure functions over constants; any thread; no errors.
 //
-// BUGS. 530 defers: the cure is TLS.
+// BUGS. 530 defers: the cure is TLS, at the next attempt.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,7 @@ enum class Ruling : uint8_t {
   kRefuse,            // this transaction fails with `state` and `scope`; the connection goes on
   kRefuseAndClose,    // the same, and the connection is over (421 and its like)
   kRefuseParameters,  // as kRefuse, but once more without SIZE= if MAIL had it
+  kNoTls,             // STARTTLS is refused: who needs no TLS goes on in clear
   kSessionFailure,    // before the first transaction: this exchanger takes no mail now
   kDesynchronised,    // a reply that its step cannot have
 };
@@ -61,8 +62,8 @@ std::string_view name_of(Fault fault);
 EnhancedCode enhanced_of(Fault fault);
 
 // Writes the verdict of a fault that came while the reply to `step` was due: deferred, code 0, the
-// enhanced code, and the fault's name as text. The scope is kExchanger up to the reply to EHLO or
-// HELO, then kConnection. Reuses the text's memory.
+// enhanced code, and the fault's name as text. The scope is kExchanger up to the reply to EHLO,
+// HELO or STARTTLS, then kConnection. Reuses the text's memory.
 void judge_fault(Step step, Fault fault, Verdict& verdict);
 
 }  // namespace sluice

@@ -8,7 +8,7 @@
 #include "engine/base/log.h"
 #include "engine/base/net.h"
 #include "engine/base/time.h"
-#include "engine/model/policy.h"
+#include "engine/model/shaping_rule.h"
 
 namespace sluice {
 
@@ -35,12 +35,23 @@ struct DnsRoute {
   std::vector<SocketAddress> servers;
 };
 
+// A key that signs for a domain (RFC 6376). Several of one domain all sign.
+struct DkimEntry {
+  std::string domain;    // lower-case: d=
+  std::string selector;  // s=
+  std::string key;       // path of the private key, PEM
+  std::string identity;  // i=; empty: none
+  Duration expire{0};    // x= is so long after t=; 0: none
+};
+
 struct Configuration {
   std::string file;  // where it was read from, for messages
 
   struct Spool {
     std::string path = "/var/spool/sluice";
     Duration keep_done = std::chrono::hours(24 * 30);
+    // Octets of the spool's file system that lists leave to the journal.
+    uint64_t reserve = 256UL << 20;
   } spool;
 
   struct Engine {
@@ -54,6 +65,7 @@ struct Configuration {
     Duration serve_stale = std::chrono::hours(24);
     uint32_t cache_entries = 1'000'000;
     std::vector<DnsRoute> routes;
+    bool trust_ad = false;  // the servers validate DNSSEC, and nobody sits between
   } dns;
 
   struct Smtp {
@@ -64,10 +76,32 @@ struct Configuration {
     bool allow_address_literals = false;
   } smtp;
 
+  struct Tls {
+    TlsPolicy policy = TlsPolicy::kOpportunistic;
+    bool dane = true;     // where [dns] trust_ad is set
+    bool mta_sts = true;  // RFC 8461
+    std::string ca_file;  // PEM; empty: the system's roots
+    // RFC 8460: who sends reports to the domains that want them; empty: nobody.
+    std::string report_from;
+    std::string report_contact;  // empty: report_from
+    std::string organization;    // empty: the domain of report_from
+  } tls;
+
   // At least one of each after checking: where the file names none, a source "default" with the
   // system's address and a pool "default" of it.
   std::vector<Source> sources;
   std::vector<Pool> pools;
+
+  std::vector<DkimEntry> dkim;
+
+  // Keys of tokens: paths; empty: a file of the spool, made at the first start.
+  struct Verp {
+    std::string key;
+    std::string delimiter = "+";  // one character, between local part and token
+  } verp;
+  struct Unsubscribe {
+    std::string key;
+  } unsubscribe;
 
   ShapingRules shaping;
 
@@ -75,6 +109,10 @@ struct Configuration {
     Duration retry_interval = std::chrono::minutes(20);
     Duration max_retry_interval = std::chrono::hours(4);
   } retry;
+
+  struct Suppress {
+    bool hard_bounces = false;  // 5.1.1: into suppress/bounced.txt
+  } suppress;
 
   struct Record {
     std::string directory;  // empty: "record" in the spool

@@ -18,11 +18,20 @@ struct JobSpec {
   std::string subject;  // header template; empty only with `eml`
   std::string reply_to;
   std::string envelope_sender;  // address only; empty: the address of `from`
+  bool verp = false;            // each recipient has an envelope sender of its own
+
+  // One-click unsubscribe (RFC 8058); both empty: none.
+  struct Unsubscribe {
+    std::string url;     // https, may hold {{fields}}
+    std::string mailto;  // an address
+  } unsubscribe;
 
   struct Message {
     std::string text;  // file names; either eml or at least one of text and html
     std::string html;
     std::string eml;
+    std::vector<std::string> attachments;
+    bool text_from_html = false;  // the text part is made from the HTML
   } message;
 
   struct List {
@@ -40,6 +49,8 @@ struct JobSpec {
     Duration lifetime = std::chrono::hours(72);
     std::optional<Rate> rate;
   } send;
+
+  TlsPolicy tls = TlsPolicy::kNone;  // at least this
 };
 
 }  // namespace sluice

@@ -9,6 +9,7 @@
 #include "engine/base/time.h"
 #include "engine/model/reply.h"
 #include "engine/model/state.h"
+#include "engine/model/tls.h"
 
 namespace sluice {
 
@@ -46,6 +47,8 @@ struct Attempt {
   std::string_view source;     // name of the source
   std::string_view sender;     // envelope sender
   uint64_t session = 0;        // names the connection within this process
+  TlsNote tls;                 // of the connection
+  bool dns_stale = false;      // went by an expired DNS answer (RFC 8767)
 };
 
 }  // namespace sluice

@@ -1,5 +1,7 @@
 #include "engine/model/policy.h"
 
+#include <utility>
+
 namespace sluice {
 namespace {
 
@@ -10,7 +12,7 @@ void set(T& target, const std::optional<U>& value) {
 
 }  // namespace
 
-void ShapingRule::apply(SitePolicy& policy) const {
+void ShapingKeys::apply(SitePolicy& policy) const {
   set(policy.connection_limit, connection_limit);
   set(policy.max_connection_rate, max_connection_rate);
   set(policy.max_message_rate, max_message_rate);
@@ -29,7 +31,56 @@ void ShapingRule::apply(SitePolicy& policy) const {
   set(policy.timeouts.rset, rset_timeout);
   set(policy.smtp_port, smtp_port);
   set(policy.enable_pipelining, enable_pipelining);
+  set(policy.enable_chunking, enable_chunking);
+  set(policy.blind_chunking, blind_chunking);
   set(policy.max_in_flight, max_in_flight);
+  set(policy.max_recipients_per_batch, max_recipients_per_batch);
+  set(policy.on_unknown, on_unknown);
+  set(policy.tls, tls);
+  set(policy.enable_dane, enable_dane);
+  set(policy.enable_mta_sts, enable_mta_sts);
+  set(policy.remember_broken_tls, remember_broken_tls);
+  set(policy.timeouts.starttls, starttls_timeout);
+  set(policy.timeouts.tls_handshake, tls_handshake_timeout);
+}
+
+TlsPolicy strictest(TlsPolicy a, TlsPolicy b) {
+  if (a > b) std::swap(a, b);
+  // Neither of these two asks for all that the other does.
+  const bool apart = a == TlsPolicy::kVerifiedIfOffered && b == TlsPolicy::kRequired;
+  return apart ? TlsPolicy::kVerified : b;
+}
+
+const char* name_of(TlsPolicy policy) {
+  switch (policy) {
+    case TlsPolicy::kNone:
+      return "none";
+    case TlsPolicy::kOpportunistic:
+      return "opportunistic";
+    case TlsPolicy::kVerifiedIfOffered:
+      return "verified-if-offered";
+    case TlsPolicy::kRequired:
+      return "required";
+    case TlsPolicy::kVerified:
+      return "verified";
+  }
+  return "";
+}
+
+const char* name_of(BlindChunking blind) {
+  switch (blind) {
+    case BlindChunking::kOff:
+      return "off";
+    case BlindChunking::kEarned:
+      return "earned";
+    case BlindChunking::kTrusted:
+      return "trusted";
+  }
+  return "";
+}
+
+const char* name_of(OnUnknown on_unknown) {
+  return on_unknown == OnUnknown::kRetry ? "retry" : "delivered";
 }
 
 std::string to_string(const Rate& rate) {

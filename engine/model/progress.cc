@@ -8,6 +8,7 @@ namespace {
 constexpr size_t kAttempts = kStates;
 constexpr size_t kMaybeDelivered = kStates + 1;
 constexpr size_t kBytes = kStates + 2;
+constexpr size_t kStale = kStates + 3;
 
 // One writer a cell: a plain load and store, no read-modify-write. Release, so that whoever sees
 // the value sees the odd sequence that was stored before it.
@@ -49,6 +50,7 @@ void Progress::restore(uint32_t shard, const Counts& counts) {
     bump(values[kAttempts], counts.attempts);
     bump(values[kMaybeDelivered], counts.maybe_delivered);
     bump(values[kBytes], counts.bytes);
+    bump(values[kStale], counts.stale);
   });
 }
 
@@ -58,6 +60,9 @@ void Progress::count_attempt(uint32_t shard) {
 void Progress::count_maybe_delivered(uint32_t shard) {
   write(shard, [](auto& values) { bump(values[kMaybeDelivered], 1); });
 }
+void Progress::count_stale(uint32_t shard) {
+  write(shard, [](auto& values) { bump(values[kStale], 1); });
+}
 void Progress::count_bytes(uint32_t shard, int64_t bytes) {
   write(shard, [&](auto& values) { bump(values[kBytes], bytes); });
 }
@@ -66,7 +71,7 @@ Counts Progress::snapshot() const {
   Counts sum;
   for (uint32_t shard = 0; shard < shards_; ++shard) {
     const Cell& cell = cells_[shard];
-    std::array<int64_t, kStates + 3> seen;
+    std::array<int64_t, kStates + 4> seen;
     uint32_t before = 0;
     do {
       before = cell.sequence.load(std::memory_order_acquire);
@@ -78,6 +83,7 @@ Counts Progress::snapshot() const {
     sum.attempts += seen[kAttempts];
     sum.maybe_delivered += seen[kMaybeDelivered];
     sum.bytes += seen[kBytes];
+    sum.stale += seen[kStale];
   }
   return sum;
 }

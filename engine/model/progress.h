@@ -18,6 +18,7 @@ struct Counts {
   std::array<int64_t, kStates> states{};
   int64_t attempts = 0;
   int64_t maybe_delivered = 0;
+  int64_t stale = 0;  // verdicts that went by an expired DNS answer
   int64_t bytes = 0;  // octets of delivered messages
 
   int64_t operator[](State state) const { return states[static_cast<size_t>(state)]; }
@@ -43,6 +44,7 @@ class Progress {
   void restore(uint32_t shard, const Counts& counts);
   void count_attempt(uint32_t shard);
   void count_maybe_delivered(uint32_t shard);
+  void count_stale(uint32_t shard);
   void count_bytes(uint32_t shard, int64_t bytes);
 
   // The sums over all shards. Any thread. `waiting` of a snapshot taken while rows move between
@@ -52,7 +54,7 @@ class Progress {
  private:
   struct alignas(64) Cell {
     std::atomic<uint32_t> sequence{0};
-    std::array<std::atomic<int64_t>, kStates + 3> values{};
+    std::array<std::atomic<int64_t>, kStates + 4> values{};
   };
   template <typename Change>
   void write(uint32_t shard, Change change);

@@ -48,6 +48,15 @@ void put_peer(ByteWriter& writer, const SocketAddress& peer) {
   writer.u16(peer.port);
 }
 
+void put_tls(ByteWriter& writer, const TlsNote& tls) {
+  writer.text(cut(tls.policy, kTlsTextBytesMax));
+  writer.u8(tls.resumed ? kResumedFlag : 0);
+  writer.text(cut(tls.protocol, kTlsTextBytesMax));
+  writer.text(cut(tls.cipher, kTlsTextBytesMax));
+  writer.text(cut(tls.passed, kTlsTextBytesMax));
+  writer.text(cut(tls.reason, kTlsReasonBytesMax));
+}
+
 }  // namespace
 
 JournalEncoder::SlotTable::SlotTable(Table table, uint32_t slots) : table_(table), slots_(slots) {
@@ -113,10 +122,12 @@ uint32_t JournalEncoder::path_slot(std::string& out, const Attempt& attempt) {
   writer.text(cut(attempt.exchanger, kNameBytesMax));
   writer.text(cut(attempt.source, kNameBytesMax));
   put_peer(writer, attempt.peer);
+  if (!attempt.tls.policy.empty()) put_tls(writer, attempt.tls);
   return paths_.slot_of(key_, out);
 }
 
-uint32_t JournalEncoder::shape_slot(std::string& out, const Verdict& verdict) {
+uint32_t JournalEncoder::shape_slot(std::string& out, const Verdict& verdict,
+                                    const Attempt& attempt) {
   pattern_.clear();
   text_holes_.clear();
   split_holes(cut(verdict.reply.text, kTextBytesMax), Words::kAddressesAreHoles, pattern_,
@@ -125,7 +136,8 @@ uint32_t JournalEncoder::shape_slot(std::string& out, const Verdict& verdict) {
   ByteWriter writer(key_);
   writer.u8(static_cast<uint8_t>(verdict.state));
   writer.u8(static_cast<uint8_t>(verdict.scope));
-  writer.u8(verdict.maybe_delivered ? 1 : 0);
+  writer.u8(static_cast<uint8_t>((verdict.maybe_delivered ? kMaybeDeliveredFlag : 0) |
+                                 (attempt.dns_stale ? kDnsStaleFlag : 0)));
   writer.varint(verdict.reply.code);
   writer.u8(verdict.reply.enhanced.klass);
   writer.varint(verdict.reply.enhanced.subject);
@@ -159,7 +171,7 @@ void JournalEncoder::verdict(std::string& out, std::string_view job_id, const Ro
   CHECK(verdict.state == State::kDeferred || is_final(verdict.state));
   const uint32_t job = job_slot(out, job_id, row.job);
   const uint32_t path = path_slot(out, attempt);
-  const uint32_t shape = shape_slot(out, verdict);
+  const uint32_t shape = shape_slot(out, verdict, attempt);
   const uint32_t sender = sender_slot(out, cut(attempt.sender, kNameBytesMax));
 
   body_.clear();

@@ -55,7 +55,7 @@ class JournalEncoder {
 
   uint32_t job_slot(std::string& out, std::string_view job_id, JobIndex job);
   uint32_t path_slot(std::string& out, const Attempt& attempt);
-  uint32_t shape_slot(std::string& out, const Verdict& verdict);
+  uint32_t shape_slot(std::string& out, const Verdict& verdict, const Attempt& attempt);
   // Leaves the holes in sender_holes_.
   uint32_t sender_slot(std::string& out, std::string_view sender);
   int64_t time_step(WallTime at);

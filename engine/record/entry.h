@@ -10,6 +10,7 @@
 #include "engine/model/reply.h"
 #include "engine/model/row.h"
 #include "engine/model/state.h"
+#include "engine/model/tls.h"
 
 namespace sluice {
 
@@ -34,7 +35,8 @@ struct JournalEntry {
   State state = State::kDeferred;  // kDeferred or a final one
   Scope scope = Scope::kRecipient;
   bool maybe_delivered = false;
-  uint16_t code = 0;  // of the reply; 0: decided without a receiver
+  bool dns_stale = false;  // went by an expired DNS answer
+  uint16_t code = 0;       // of the reply; 0: decided without a receiver
   EnhancedCode enhanced;
   std::string_view text;     // of the reply: the receiver's octets, escape before showing
   std::string_view command;  // what the reply answers
@@ -48,6 +50,7 @@ struct JournalEntry {
   SocketAddress peer;  // port 0 when none was reached
   std::string_view source;
   std::string_view sender;
+  TlsNote tls;
   uint64_t session = 0;
 };
 

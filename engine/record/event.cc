@@ -1,5 +1,6 @@
 #include "engine/record/event.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
@@ -13,10 +14,15 @@ namespace {
 // --- one object's members: each appends a comma first unless it is the first ---------------------
 
 void put_key(std::string& out, std::string_view key) {
-  if (out.back() != '{') out += ',';
-  out += '"';
-  out += key;
-  out += "\":";
+  std::array<char, 32> text;
+  char* to = text.data();
+  CHECK(key.size() + 4 <= text.size());
+  if (out.back() != '{') *to++ = ',';
+  *to++ = '"';
+  to = std::copy(key.begin(), key.end(), to);
+  *to++ = '"';
+  *to++ = ':';
+  out.append(text.data(), to);
 }
 
 void put(std::string& out, std::string_view key, std::string_view text) {
@@ -74,21 +80,25 @@ void put_time(std::string& out, std::string_view key, WallTime t) {
   out.append(text.data(), text.size());
 }
 
-void append_hex(std::string& out, uint64_t value, int digits) {
+char* put_hex(char* to, uint64_t value, int digits) {
   for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) {
-    out += "0123456789abcdef"[value >> shift & 0xF];
+    *to++ = "0123456789abcdef"[value >> shift & 0xF];
   }
+  return to;
 }
 
 // 32 hexadecimal digits. The creation of a file, to the nanosecond, tells hosts and spools apart.
 void put_id(std::string& out, const EventPlace& place) {
   put_key(out, "id");
-  out += '"';
-  append_hex(out, static_cast<uint64_t>(place.file_created.time_since_epoch().count()), 16);
-  append_hex(out, place.shard, 3);
-  append_hex(out, place.file_number, 5);
-  append_hex(out, place.verdict, 8);
-  out += '"';
+  std::array<char, 34> text;
+  char* to = text.data();
+  *to++ = '"';
+  to = put_hex(to, static_cast<uint64_t>(place.file_created.time_since_epoch().count()), 16);
+  to = put_hex(to, place.shard, 3);
+  to = put_hex(to, place.file_number, 5);
+  to = put_hex(to, place.verdict, 8);
+  *to++ = '"';
+  out.append(text.data(), text.size());
 }
 
 void put_response(std::string& out, const JournalEntry& entry) {
@@ -130,6 +140,23 @@ void put_peer(std::string& out, const JournalEntry& entry) {
   put_address(out, entry.peer.ip);
   out += '}';
   put(out, "delivery_protocol", "ESMTP");
+}
+
+// `dane`: that it was, or had to be, authenticated so (RFC 7672).
+void put_tls(std::string& out, const TlsNote& tls) {
+  put(out, "tls_protocol_version", tls.protocol);
+  put(out, "tls_cipher", tls.cipher);
+  put(out, "tls_policy", tls.policy);
+  put(out, "tls_authenticated", tls.passed);
+  put(out, "tls_reason", tls.reason);
+  if (tls.resumed) {
+    put_key(out, "tls_resumed");
+    out += "true";
+  }
+  if (tls.policy == "dane" || tls.passed == "dane") {
+    put_key(out, "dane");
+    out += tls.passed == "dane" ? "true" : "false";
+  }
 }
 
 }  // namespace
@@ -198,6 +225,11 @@ void append_event(std::string& out, const JournalEntry& entry, const EventContex
     put_key(out, "maybe_delivered");
     out += "true";
   }
+  if (entry.dns_stale) {
+    put_key(out, "dns_stale");
+    out += "true";
+  }
+  if (!entry.tls.policy.empty()) put_tls(out, entry.tls);
   out += "}\n";
 }
 

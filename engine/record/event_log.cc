@@ -21,6 +21,7 @@ constexpr uint32_t kNamesOfASecond = 9'999;
 
 constexpr std::string_view kPrefix = "events.";
 constexpr std::string_view kSuffix = ".jsonl";
+constexpr std::string_view kCompressed = ".zst";
 constexpr std::string_view kStampForm = "00000000T000000Z-0000";
 
 Status failed(const char* what, const std::string& path, const IoResult& result) {
@@ -97,7 +98,13 @@ std::string event_file_name(uint32_t series) {
   return std::string(kPrefix) + digits + std::string(kSuffix);
 }
 
+std::string compressed_event_file_name(std::string_view plain) {
+  return std::string(plain) + std::string(kCompressed);
+}
+
 std::optional<EventFileName> parse_event_file_name(std::string_view name) {
+  const bool compressed = name.ends_with(kCompressed);
+  if (compressed) name.remove_suffix(kCompressed.size());
   if (name.size() <= kPrefix.size() + kSuffix.size() || !name.starts_with(kPrefix) ||
       !name.ends_with(kSuffix)) {
     return std::nullopt;
@@ -108,12 +115,15 @@ std::optional<EventFileName> parse_event_file_name(std::string_view name) {
   const std::string_view digits = name.substr(0, dash);
   const std::optional<uint64_t> series = parse_decimal(digits);
   if (!series || digits.size() < 3 || *series > UINT32_MAX) return std::nullopt;
+  if (digits.size() > 3 && digits.front() == '0') return std::nullopt;
   EventFileName parsed;
   parsed.series = static_cast<uint32_t>(*series);
+  parsed.compressed = compressed;
   if (dash != std::string_view::npos) {
     parsed.rotated = name.substr(dash + 1);
     if (!is_stamp(parsed.rotated)) return std::nullopt;
   }
+  if (compressed && parsed.rotated.empty()) return std::nullopt;
   return parsed;
 }
 
@@ -124,7 +134,9 @@ uint32_t remove_event_files(Io& io, const std::string& directory, WallTime befor
   for (const std::string& name : *names) {
     const std::optional<EventFileName> parsed = parse_event_file_name(name);
     if (!parsed || parsed->rotated.empty()) continue;
-    const std::string path = directory + "/" + name;
+    std::string path = directory;
+    path += '/';
+    path += name;
     const StatusOr<FileStat> stat = io.stat(path);
     if (!stat.ok() || stat->modified >= before) continue;
     if (const Status status = io.remove_file(path); !status.ok()) {
@@ -256,8 +268,15 @@ StatusOr<std::string> EventLog::free_name() {
   for (uint32_t number = 1; number <= kNamesOfASecond; ++number) {
     std::string digits = std::to_string(number);
     digits.insert(0, 4 - digits.size(), '0');
-    std::string path = directory_ + "/" + stem + digits + std::string(kSuffix);
-    if (loop_.io().stat(path).status().code() == absl::StatusCode::kNotFound) return path;
+    std::string path = directory_;
+    path += '/';
+    path += stem;
+    path += digits;
+    path += kSuffix;
+    const bool is_free =
+        absl::IsNotFound(loop_.io().stat(path).status()) &&
+        absl::IsNotFound(loop_.io().stat(compressed_event_file_name(path)).status());
+    if (is_free) return path;
   }
   return cannot_create(directory_ + ": no name is free for a rotated event file; raise [record] " +
                        "rotate");

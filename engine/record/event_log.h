@@ -1,7 +1,8 @@
 // The files of the event record: lines are appended, files are rotated, old ones removed.
 //
 // PURPOSE. One EventLog writes one series of files, `events.SSS.jsonl` and, once full,
-//   `events.SSS-YYYYMMDDTHHMMSSZ-NNNN.jsonl` (FORMAT.md). The caller says when to sync and when a
+//   `events.SSS-YYYYMMDDTHHMMSSZ-NNNN.jsonl` (FORMAT.md); somebody else may compress those into
+//   `….jsonl.zst`. The caller says when to sync and when a
 //   file is full is a good moment to rotate.
 // OWNERSHIP. The loop outlives it; no task of it is under way when it goes. What is given to the
 //   kernel lives here.
@@ -32,9 +33,13 @@ std::string event_file_name(uint32_t series);
 struct EventFileName {
   uint32_t series = 0;
   std::string_view rotated;  // "20261122T101500Z-0001": sorts by time; empty: the current file
+  bool compressed = false;   // a rotated one only
 };
 // The views point into `name`.
 std::optional<EventFileName> parse_event_file_name(std::string_view name);
+
+// The name, or path, of a rotated file once it is compressed.
+std::string compressed_event_file_name(std::string_view plain);
 
 // Removes rotated files, of any series, that were last written before `before`. Their number.
 uint32_t remove_event_files(Io& io, const std::string& directory, WallTime before);

@@ -27,6 +27,8 @@ inline constexpr size_t kFrameBytesMax = 1UL << 20;
 // longer is cut.
 inline constexpr size_t kTextBytesMax = 1'024;
 inline constexpr size_t kNameBytesMax = 1'024;
+inline constexpr size_t kTlsTextBytesMax = 64;
+inline constexpr size_t kTlsReasonBytesMax = 256;
 inline constexpr size_t kCommandBytesMax = 32;
 // The longest entry of a dictionary.
 inline constexpr size_t kDefinitionBytesMax = 4'096;
@@ -38,6 +40,12 @@ enum class RecordKind : uint8_t { kDefine = 1, kVerdict = 2, kJobEvent = 3 };
 enum class Table : uint8_t { kJob, kPath, kShape, kSender };
 inline constexpr size_t kTables = 4;
 inline constexpr std::array<uint32_t, kTables> kTableSlots = {1'024, 4'096, 2'048, 1'024};
+
+// In the flags of a shape.
+inline constexpr uint8_t kMaybeDeliveredFlag = 1;
+inline constexpr uint8_t kDnsStaleFlag = 2;
+// In the flags of TLS, of a path.
+inline constexpr uint8_t kResumedFlag = 1;
 
 struct JournalFileHeader {
   uint32_t shard = 0;

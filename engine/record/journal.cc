@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/defect.h"
+#include "engine/record/damage.h"
 #include "engine/record/format.h"
 
 namespace sluice {
@@ -68,7 +69,7 @@ void Journal::append(const RowId& row, const Verdict& verdict, const Attempt& at
   encoder_.verdict(gathering_->octets, jobs_[row.job], row, verdict, attempt);
   gathering_->verdicts.push_back({row, verdict.state, attempt.number, attempt.first_at,
                                   attempt.next_at, attempt.size, verdict.maybe_delivered,
-                                  attempt.session != 0});
+                                  attempt.dns_stale, attempt.session != 0});
   count_append();
 }
 
@@ -138,7 +139,9 @@ Task<Status> Journal::open() {
   const StatusOr<std::vector<std::string>> names = loop_.io().list(directory_);
   if (!names.ok()) co_return annotate(names.status(), "journal");
   for (const std::string& name : *names) {
-    const std::optional<JournalFileName> parsed = parse_journal_file_name(name);
+    // The number of a file that was set aside is not given again.
+    const std::string journal = parse_damaged_journal_name(name).value_or(name);
+    const std::optional<JournalFileName> parsed = parse_journal_file_name(journal);
     if (parsed && parsed->shard == shard_) file_number_ = std::max(file_number_, parsed->number);
   }
   const StatusOr<Handle> directory = loop_.io().open_file(directory_, OpenMode::kDirectory);

@@ -65,6 +65,7 @@ struct CommittedVerdict {
   WallTime next_at{};
   uint64_t size = 0;
   bool maybe_delivered = false;
+  bool dns_stale = false;
   bool attempted = false;  // on a connection; else decided without one
 };
 

@@ -11,6 +11,8 @@ namespace sluice {
 namespace {
 
 constexpr size_t kChunkBytes = 1UL << 20;
+constexpr unsigned kHolesLengthBits = 16;
+static_assert(2 * kTextBytesMax < 1U << kHolesLengthBits);
 
 }  // namespace
 
@@ -27,27 +29,67 @@ Status Outcomes::add(const JournalEntry& entry) {
     return io_error("journal: segment " + std::to_string(entry.segment) + ": there can be no row " +
                     std::to_string(entry.row) + "; set the journal file aside");
   }
-  std::vector<Kept>& rows = segments_[entry.segment];
-  if (rows.size() <= entry.row) rows.resize(size_t{entry.row} + 1);
-  Kept& kept = rows[entry.row];
+  if (entry.segment < first_segment_ || entry.segment >= segments_end_) return absl::OkStatus();
+  Kept& row = kept({entry.segment, entry.row});
+  const State before = shapes_[row.shape].state;
   const int64_t at = entry.at.time_since_epoch().count();
-  if (is_final(kept.state)) return absl::OkStatus();
-  if (kept.state == State::kDeferred && !is_final(entry.state)) {
-    if (entry.attempts < kept.attempts) return absl::OkStatus();
-    if (entry.attempts == kept.attempts && at < kept.last_at_ns) return absl::OkStatus();
+  if (is_final(before)) return absl::OkStatus();
+  if (before == State::kDeferred && !is_final(entry.state)) {
+    if (entry.attempts < row.attempts) return absl::OkStatus();
+    if (entry.attempts == row.attempts && at < row.last_at_ns) return absl::OkStatus();
   }
-  kept.state = entry.state;
-  kept.maybe_delivered = entry.maybe_delivered;
-  kept.code = entry.code;
-  kept.enhanced = entry.enhanced;
-  kept.attempts = entry.attempts;
-  kept.first_at_ns = entry.first_at.time_since_epoch().count();
-  kept.last_at_ns = at;
-  kept.exchanger = intern(entry.exchanger);
-  kept.source = intern(entry.source);
-  kept.site = intern(entry.site);
-  keep_text(entry.text, kept);
+  Shape shape;
+  shape.state = entry.state;
+  shape.maybe_delivered = entry.maybe_delivered;
+  shape.dns_stale = entry.dns_stale;
+  shape.code = entry.code;
+  shape.enhanced = entry.enhanced;
+  shape.exchanger = intern(entry.exchanger);
+  shape.source = intern(entry.source);
+  shape.site = intern(entry.site);
+  row.attempts = entry.attempts;
+  row.first_at_ns = entry.first_at.time_since_epoch().count();
+  row.last_at_ns = at;
+  row.holes = keep_text(entry.text, shape);
+  row.shape = shape_number(shape);
   return absl::OkStatus();
+}
+
+void Outcomes::only_segments(SegmentNumber first, SegmentNumber end) {
+  first_segment_ = first;
+  segments_end_ = end;
+}
+
+void Outcomes::expect(SegmentNumber segment, uint32_t rows) { rows_of(segment).reserve(rows); }
+
+std::vector<Outcomes::Kept>& Outcomes::rows_of(SegmentNumber segment) {
+  if (last_rows_ == nullptr || last_segment_ != segment) {
+    last_rows_ = &segments_[segment];
+    last_segment_ = segment;
+  }
+  return *last_rows_;
+}
+
+Outcomes::Kept& Outcomes::kept(const RowPlace& row) {
+  std::vector<Kept>& rows = rows_of(row.segment);
+  if (rows.size() <= row.row) rows.resize(size_t{row.row} + 1);
+  return rows[row.row];
+}
+
+const Outcomes::Kept* Outcomes::find_kept(SegmentNumber segment, SegmentRow row) const {
+  if (last_rows_ != nullptr && last_segment_ == segment) {
+    return row < last_rows_->size() ? &(*last_rows_)[row] : nullptr;
+  }
+  const auto found = segments_.find(segment);
+  if (found == segments_.end() || row >= found->second.size()) return nullptr;
+  return &found->second[row];
+}
+
+uint32_t Outcomes::shape_number(const Shape& shape) {
+  const auto [place, added] =
+      shape_numbers_.try_emplace(shape, static_cast<uint32_t>(shapes_.size()));
+  if (added) shapes_.push_back(shape);
+  return place->second;
 }
 
 uint32_t Outcomes::intern(std::string_view name) {
@@ -65,17 +107,17 @@ uint32_t Outcomes::intern(std::string_view name) {
   return number;
 }
 
-void Outcomes::keep_text(std::string_view text, Kept& kept) {
+// Sets the pattern; returns the place of the holes.
+uint64_t Outcomes::keep_text(std::string_view text, Shape& shape) {
   pattern_.clear();
   holes_.clear();
   split_holes(text.substr(0, kTextBytesMax), Words::kAddressesAreHoles, pattern_, holes_);
-  kept.pattern = 0;
   if (text_bytes_ + holes_.size() > text_bytes_max_) {
     ++texts_left_out_;
-    return;
+    return 0;
   }
-  kept.pattern = intern(pattern_);
-  if (kept.pattern != 0 && !holes_.empty()) kept.holes = store(holes_);
+  shape.pattern = intern(pattern_);
+  return shape.pattern != 0 && !holes_.empty() ? store(holes_) : 0;
 }
 
 uint64_t Outcomes::store(std::string_view octets) {
@@ -87,42 +129,65 @@ uint64_t Outcomes::store(std::string_view octets) {
   const uint64_t place = (chunks_.size() - 1) * kChunkBytes + chunk.size();
   chunk.append(octets);
   text_bytes_ += octets.size();
-  return place;
+  return (place << kHolesLengthBits) | octets.size();
 }
 
 void Outcomes::mark_in_flight(const RowPlace& row) {
   if (row.row >= kSegmentRowsEnd) return;
-  std::vector<Kept>& rows = segments_[row.segment];
-  if (rows.size() <= row.row) rows.resize(size_t{row.row} + 1);
-  if (!is_final(rows[row.row].state)) rows[row.row].state = State::kInFlight;
+  Kept& of_row = kept(row);
+  Shape shape = shapes_[of_row.shape];
+  if (is_final(shape.state)) return;
+  shape.state = State::kInFlight;
+  of_row.shape = shape_number(shape);
+}
+
+std::string_view Outcomes::holes_of(const Kept& kept) const {
+  const size_t length = kept.holes % (1U << kHolesLengthBits);
+  if (length == 0) return {};
+  const uint64_t place = kept.holes >> kHolesLengthBits;
+  return std::string_view(chunks_[place / kChunkBytes]).substr(place % kChunkBytes, length);
+}
+
+PackedOutcome Outcomes::find_packed(SegmentNumber segment, SegmentRow row) const {
+  PackedOutcome packed;
+  if (const Kept* const found = find_kept(segment, row); found != nullptr) {
+    const Shape& shape = shapes_[found->shape];
+    packed.shape = found->shape;
+    packed.state = shape.state;
+    packed.maybe_delivered = shape.maybe_delivered;
+    packed.dns_stale = shape.dns_stale;
+    packed.code = shape.code;
+    packed.enhanced = shape.enhanced;
+    packed.pattern = name(shape.pattern);
+    packed.exchanger = name(shape.exchanger);
+    packed.source = name(shape.source);
+    packed.site = name(shape.site);
+    packed.attempts = found->attempts;
+    packed.first_at = WallTime(Duration(found->first_at_ns));
+    packed.last_at = WallTime(Duration(found->last_at_ns));
+    packed.holes = holes_of(*found);
+  }
+  const bool open = !is_final(packed.state) && packed.state != State::kInFlight;
+  if (cancelled_ && open) packed.state = State::kCancelled;
+  return packed;
 }
 
 Outcome Outcomes::find(SegmentNumber segment, SegmentRow row) const {
+  const PackedOutcome packed = find_packed(segment, row);
   Outcome outcome;
-  if (cancelled_) outcome.state = State::kCancelled;
-  const auto found = segments_.find(segment);
-  if (found == segments_.end() || row >= found->second.size()) return outcome;
-  const Kept& kept = found->second[row];
-  if (!cancelled_ || is_final(kept.state) || kept.state == State::kInFlight) {
-    outcome.state = kept.state;
-  }
-  outcome.maybe_delivered = kept.maybe_delivered;
-  outcome.code = kept.code;
-  outcome.enhanced = kept.enhanced;
-  outcome.attempts = kept.attempts;
-  outcome.first_at = WallTime(Duration(kept.first_at_ns));
-  outcome.last_at = WallTime(Duration(kept.last_at_ns));
-  if (kept.exchanger != 0) outcome.exchanger = names_[kept.exchanger - 1];
-  if (kept.source != 0) outcome.source = names_[kept.source - 1];
-  if (kept.site != 0) outcome.site = names_[kept.site - 1];
-  if (kept.pattern != 0) {
-    std::string_view holes;
-    if (!chunks_.empty()) {
-      holes = std::string_view(chunks_[kept.holes / kChunkBytes]).substr(kept.holes % kChunkBytes);
-    }
-    ByteReader reader(holes);
-    CHECK(join_holes(names_[kept.pattern - 1], reader, outcome.text));
-  }
+  outcome.state = packed.state;
+  outcome.maybe_delivered = packed.maybe_delivered;
+  outcome.dns_stale = packed.dns_stale;
+  outcome.code = packed.code;
+  outcome.enhanced = packed.enhanced;
+  outcome.attempts = packed.attempts;
+  outcome.first_at = packed.first_at;
+  outcome.last_at = packed.last_at;
+  outcome.exchanger = packed.exchanger;
+  outcome.source = packed.source;
+  outcome.site = packed.site;
+  ByteReader reader(packed.holes);
+  CHECK(join_holes(packed.pattern, reader, outcome.text));
   return outcome;
 }
 

@@ -36,6 +36,18 @@ bool read_peer(ByteReader& reader, SocketAddress& peer) {
   return reader.ok();
 }
 
+// Behind the peer, where TLS was to be used.
+bool read_tls(ByteReader& reader, TlsNote& tls) {
+  if (!reader.ok() || reader.left() == 0) return reader.ok();
+  tls.policy = reader.text();
+  tls.resumed = (reader.u8() & kResumedFlag) != 0;
+  tls.protocol = reader.text();
+  tls.cipher = reader.text();
+  tls.passed = reader.text();
+  tls.reason = reader.text();
+  return reader.ok();
+}
+
 }  // namespace
 
 JournalParser::JournalParser(std::string file) : file_(std::move(file)) {}
@@ -65,6 +77,7 @@ JournalParser::Step JournalParser::next(JournalEntry& entry) {
         break;
       case Phase::kRecords:
         if (frame_begin_ == frame_.size()) {
+          sound_bytes_ = whole_bytes_;
           phase_ = Phase::kFrames;
         } else if (read_record(entry)) {
           return Step::kEntry;
@@ -105,7 +118,7 @@ bool JournalParser::read_file_header() {
   last_at_us_ =
       std::chrono::floor<std::chrono::microseconds>(header_.created.time_since_epoch()).count();
   consume(kFileHeaderBytes);
-  whole_bytes_ = offset_;
+  whole_bytes_ = sound_bytes_ = offset_;
   phase_ = Phase::kFrames;
   return true;
 }
@@ -170,10 +183,8 @@ void JournalParser::cut_tail() {
 
 bool JournalParser::corrupt(std::string_view what) {
   // damage_offset_: 0 in the file header, else the beginning of the frame.
-  status_ =
-      io_error(file_ + ": offset " + std::to_string(damage_offset_) + ": " + std::string(what) +
-               "; set the file aside and look at it with sluice record-cat: rows that are "
-               "final only in its damaged part would be sent again");
+  status_ = io_error(file_ + ": offset " + std::to_string(damage_offset_) + ": " +
+                     std::string(what) + "; sluice record-cat shows what stands before it");
   phase_ = Phase::kCorrupt;
   return false;
 }
@@ -202,7 +213,8 @@ bool JournalParser::define(std::string_view body) {
   const uint64_t slot = reader.varint();
   const std::string_view octets = reader.raw(reader.left());
   if (!reader.ok() || table >= kTables || slot >= kTableSlots[table] ||
-      octets.size() > kDefinitionBytesMax) {
+      octets.size() > kDefinitionBytesMax ||
+      (static_cast<Table>(table) == Table::kJob && octets.empty())) {
     return corrupt("a definition is malformed");
   }
   std::vector<Definition>& definitions = tables_[table];
@@ -210,6 +222,7 @@ bool JournalParser::define(std::string_view body) {
   Definition& definition = definitions[slot];
   definition.present = true;
   definition.octets.assign(octets);
+  if (jobs_ != nullptr && static_cast<Table>(table) == Table::kJob) jobs_->emplace(octets);
   return true;
 }
 
@@ -225,7 +238,9 @@ bool JournalParser::read_shape(std::string_view shape, JournalEntry& entry,
   ByteReader reader(shape);
   const uint8_t state = reader.u8();
   const uint8_t scope = reader.u8();
-  entry.maybe_delivered = (reader.u8() & 1) != 0;
+  const uint8_t flags = reader.u8();
+  entry.maybe_delivered = (flags & kMaybeDeliveredFlag) != 0;
+  entry.dns_stale = (flags & kDnsStaleFlag) != 0;
   const uint64_t code = reader.varint();
   entry.enhanced.klass = reader.u8();
   const uint64_t subject = reader.varint();
@@ -260,10 +275,16 @@ bool JournalParser::read_verdict(std::string_view body, JournalEntry& entry) {
   const uint64_t sender_slot = reader.varint();
   const uint64_t attempts = reader.varint();
   if (!reader.ok() || segment > UINT32_MAX || row > UINT32_MAX || attempts > UINT32_MAX ||
-      !look_up(Table::kJob, job, entry.job) || !look_up(Table::kPath, path_slot, path) ||
-      !look_up(Table::kShape, shape_slot, shape) || !look_up(Table::kSender, sender_slot, sender) ||
-      !read_shape(shape, entry, pattern)) {
+      !look_up(Table::kJob, job, entry.job)) {
     return corrupt("a verdict is malformed or refers to what is not defined");
+  }
+  if (!is_wanted(entry.job, static_cast<SegmentNumber>(segment))) {
+    last_at_us_ = plus(last_at_us_, unzigzag(reader.varint()));
+    return false;
+  }
+  if (!look_up(Table::kPath, path_slot, path) || !look_up(Table::kShape, shape_slot, shape) ||
+      !look_up(Table::kSender, sender_slot, sender) || !read_shape(shape, entry, pattern)) {
+    return corrupt("a verdict refers to what is not defined");
   }
   entry.segment = static_cast<SegmentNumber>(segment);
   entry.row = static_cast<SegmentRow>(row);
@@ -282,7 +303,7 @@ bool JournalParser::read_verdict(std::string_view body, JournalEntry& entry) {
   entry.site = parts.text();
   entry.exchanger = parts.text();
   entry.source = parts.text();
-  if (!times || !reader.ok() || !read_peer(parts, entry.peer)) {
+  if (!times || !reader.ok() || !read_peer(parts, entry.peer) || !read_tls(parts, entry.tls)) {
     return corrupt("a verdict has an impossible time or address");
   }
   sender_.clear();
@@ -307,7 +328,21 @@ bool JournalParser::read_job_event(std::string_view body, JournalEntry& entry) {
     return corrupt("a job's event is malformed");
   }
   entry.event = static_cast<JobEvent>(event);
-  return true;
+  return !only_job_ || entry.job == *only_job_;
+}
+
+void JournalParser::only(std::string job, SegmentNumber first, SegmentNumber end) {
+  only_job_ = std::move(job);
+  first_segment_ = first;
+  segments_end_ = end;
+}
+
+bool JournalParser::is_wanted(std::string_view job, SegmentNumber segment) {
+  if (!only_job_) return true;
+  if (job != *only_job_) return false;
+  span_.first = std::min(span_.first, segment);
+  span_.last = std::max(span_.last, segment);
+  return segment >= first_segment_ && segment < segments_end_;
 }
 
 }  // namespace sluice

@@ -53,10 +53,11 @@ Status Recovery::add(const JournalEntry& entry) {
   if (entry.row >= kSegmentRowsEnd) {
     return io_error("journal: job " + std::string(entry.job) + ", segment " +
                     std::to_string(entry.segment) + ": there can be no row " +
-                    std::to_string(entry.row) + "; set the journal file aside");
+                    std::to_string(entry.row));
   }
   if (entry.session != 0) ++job.attempts;
   if (entry.maybe_delivered) ++job.maybe_delivered;
+  if (entry.dns_stale) ++job.stale;
   SegmentRecovery& segment = job.segments[entry.segment];
   if (!is_final(entry.state)) {
     segment.defer(entry);

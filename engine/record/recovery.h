@@ -62,6 +62,7 @@ struct JobRecovery {
   std::array<int64_t, kStates> states{};
   int64_t attempts = 0;         // entries of a connection
   int64_t maybe_delivered = 0;  // entries, not rows
+  int64_t stale = 0;            // the same
   int64_t bytes = 0;            // octets of delivered messages
   int64_t final_twice = 0;      // second final entries of a row
   bool cancelled = false;

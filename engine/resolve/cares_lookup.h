@@ -1,24 +1,23 @@
-// Lookup over the network: c-ares on the shard's loop.
+// Lookup over the network: name servers asked through c-ares on the shard's loop.
 //
-// We write the queries and read the answers ourselves (resolver_cache/dns_message.h); c-ares sends
-// them, waits, tries again, goes from one server to the next, and asks anew over TCP when an answer
-// is truncated. Its sockets are watched by poll operations of Io; it never blocks.
+// We write the queries and read the answers ourselves (resolver_cache/dns_message.h);
+// cares_server.h carries them. Whom to ask is decided here.
 //
 // SERVERS. Those given, or the system's (/etc/resolv.conf, read once at the start). A suffix with
-//   servers of its own (the longest that fits) asks those. Servers on loopback are asked over UDP;
-//   as soon as one of a set is elsewhere the set is asked over TCP, since c-ares keeps one UDP
-//   port, which could be spoofed.
+//   servers of its own (the longest that fits) asks those. Of several the fastest healthy one is
+//   asked first (server_health.h). When it has not answered in time the next one is asked as well:
+//   the first useful answer counts. SERVFAIL, REFUSED, NOTIMP, any other such code and an answer
+//   that cannot be read are handed up once no other server knows better; a server whose answer was
+//   of no use where another's was has failed.
 // OWNERSHIP. The loop outlives it. close() must have been awaited before it dies.
-// THREAD. The shard's. c-ares is not shared with other threads.
-// TIME-OUTS. A try takes try_timeout, doubled with each round over the servers; `tries` rounds. The
-//   clock is c-ares's own, looked at every 100 ms while anything is outstanding.
-// LIMITS. `outstanding_max` questions on the wire per set of servers, `waiting_max` behind them in
-// order
-//   of arrival; beyond that kOverloaded.
-// REQUIRES. The program ignores SIGPIPE: c-ares writes to TCP sockets without MSG_NOSIGNAL.
-// BUGS. A change of resolv.conf is seen at the next start. With several servers it is not known
-// which
-//   one answered: messages name them all.
+// THREAD. The shard's.
+// TIME-OUTS. The next server is asked after try_timeout. Each that does not answer is asked again
+//   after try_timeout, doubled each time, `tries` times in all. After total_timeout the question
+//   ends. Looked at every 100 ms.
+// LIMITS. `outstanding_max` questions under way per set of servers, `waiting_max` behind them in
+//   order of arrival; beyond that kOverloaded. 32 servers a set; further ones are not asked.
+// BUGS. A change of resolv.conf is seen at the next start. Each shard learns by itself which server
+//   is bad.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +38,7 @@ struct CaresOptions {
   std::vector<DnsRoute> routes;
   Duration try_timeout = std::chrono::milliseconds(1'500);
   int tries = 3;
+  Duration total_timeout = std::chrono::seconds(15);
   uint32_t outstanding_max = 256;
   uint32_t waiting_max = 1U << 16;
 };

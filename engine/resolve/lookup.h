@@ -30,6 +30,8 @@ struct LookupAnswer {
   Failure failure = Failure::kNone;
   std::string packet;  // the answer as it came, untrusted; empty on failure
   std::string server;  // who was asked, for messages: "127.0.0.1:53"
+  // Asked of servers of a suffix of their own: nobody vouches for the AD bit of these.
+  bool foreign = false;
 };
 
 class Lookup {

@@ -57,6 +57,7 @@ Answer answer_of(const LookupAnswer& raw, std::string_view name, resolver_cache:
     return resolver_cache::failed_answer(name, at_server("malformed answer", raw.server));
   }
   Answer answer = resolver_cache::interpret(*message, name, type);
+  answer.secure = answer.secure && !raw.foreign;
   if (answer.kind == AnswerKind::kFailed) answer.detail = at_server(answer.detail, raw.server);
   return answer;
 }
@@ -90,13 +91,21 @@ ResolverOptions resolver_options_of(const Configuration& configuration) {
   ResolverOptions options;
   options.policy.use_ipv4 = any_ipv4 && family != AddressFamily::kIpv6;
   options.policy.use_ipv6 = any_ipv6 && family != AddressFamily::kIpv4;
-  options.policy.ipv4_first = family == AddressFamily::kPreferIpv4;
+  if (family == AddressFamily::kPreferIpv4) options.policy.preferred = Family::kIpv4;
+  if (family == AddressFamily::kPreferIpv6) options.policy.preferred = Family::kIpv6;
   options.policy.allow_address_literals = configuration.smtp.allow_address_literals;
   options.policy.allowed_networks = configuration.smtp.allowed_networks;
   for (const Source& source : configuration.sources) {
     options.policy.own_addresses.insert(options.policy.own_addresses.end(),
                                         source.addresses.begin(), source.addresses.end());
   }
+  options.smtp_port = configuration.smtp.port;
+  options.trust_ad = configuration.dns.trust_ad;
+  // A rule may want it for some sites alone.
+  const auto wants_dane = [](const ShapingRule& rule) { return rule.enable_dane == true; };
+  options.dane = options.trust_ad &&
+                 (configuration.tls.dane || std::any_of(configuration.shaping.begin(),
+                                                        configuration.shaping.end(), wants_dane));
   return options;
 }
 
@@ -130,8 +139,25 @@ Task<RoutePtr> Resolver::route(std::string domain, RouteTrace* trace) {
   co_return route;
 }
 
+Task<StatusOr<std::vector<std::string>>> Resolver::texts(std::string name) {
+  std::vector<std::string> texts;
+  const std::optional<std::string> canonical = resolver_cache::canonical_name(name);
+  if (!canonical || canonical->empty()) co_return texts;  // no such name can have one
+  ++routes_open_;
+  Finding finding;
+  if (!find_now(*canonical, RecordType::kTxt, finding)) {
+    Task<Finding> asking = fetch(*canonical, RecordType::kTxt);
+    finding = co_await std::move(asking);
+  }
+  if (--routes_open_ == 0 && closing_) routes_ended_.notify();
+  if (finding.kind == AnswerKind::kFailed) co_return unavailable(finding.detail);
+  for (resolver_cache::Item& item : finding.items) texts.push_back(std::move(item.data));
+  co_return texts;
+}
+
 Task<RoutePtr> Resolver::route_name(std::string name, RouteTrace* trace) {
   if (closing_) co_return finish(judge_not_asked(name, "the resolver is closing"));
+  const std::shared_ptr<StsAsking> sts = begin_sts(name);
   Task<Finding> asking = fetch(name, RecordType::kMx);
   const Finding mx = co_await std::move(asking);
   MxStep step = judge_mx(name, mx);
@@ -150,7 +176,17 @@ Task<RoutePtr> Resolver::route_name(std::string name, RouteTrace* trace) {
     co_await std::move(second);
   }
   if (trace != nullptr) *trace = trace_of(name, mx, addresses->hosts, policy, loop_.now());
-  co_return finish(judge_addresses(name, mx, step.implicit, addresses->hosts, policy));
+  Route route = judge_addresses(name, mx, step.implicit, addresses->hosts, policy);
+  route.mx_secure = options_.trust_ad && mx.secure && !mx.stale;
+  if (route.usable() && options_.dane && options_.trust_ad) {
+    Task<> dane = find_dane(mx, addresses->hosts, name, route, trace);
+    co_await std::move(dane);
+  }
+  if (route.usable() && sts != nullptr) {
+    Task<> ending = end_sts(sts, name, route, trace);
+    co_await std::move(ending);
+  }
+  co_return finish(std::move(route));
 }
 
 Task<> Resolver::find_addresses(std::shared_ptr<Addresses> addresses, bool ipv4, bool ipv6) {
@@ -267,6 +303,7 @@ Finding Resolver::finding_of(const Entry& entry, bool stale) const {
   finding.landed = Instant(times.landed);
   finding.expires = Instant(stale ? times.retry_at : times.expires);
   finding.detail = entry.detail();
+  if (entry.canonical() != entry.name()) finding.canonical = entry.canonical();
   finding.items.reserve(entry.item_count());
   entry.for_each_item([&finding](const resolver_cache::ItemView& item) {
     finding.items.push_back({item.preference, std::string(item.data)});

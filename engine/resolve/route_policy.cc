@@ -23,9 +23,11 @@ enum class Fault : uint8_t {
   kAddressFailed,
   kNoAddress,
   kNoAddressStale,
+  kNoAddressCut,
   kUnusable,
   kLiteralRefused,
   kLiteralUnusable,
+  kOwnLiteral,
   kOwnAddress,
   kOwnAddressStale,
   kNotAsked,
@@ -38,7 +40,7 @@ struct Rule {
   const char* text;  // said behind "<domain>: "
 };
 
-constexpr std::array<Rule, 14> kRules = {{
+constexpr std::array<Rule, 16> kRules = {{
     {Fault::kBadName, State::kBounced, {5, 1, 2}, "this is no domain name"},
     {Fault::kNameError, State::kBounced, {5, 1, 2}, "the domain does not exist"},
     {Fault::kNameErrorOnce,
@@ -53,6 +55,10 @@ constexpr std::array<Rule, 14> kRules = {{
      State::kDeferred,
      {4, 4, 4},
      "no exchanger of the last known MX records has an address"},
+    {Fault::kNoAddressCut,
+     State::kDeferred,
+     {4, 4, 4},
+     "none of the exchangers that are looked at has an address, and it has more"},
     {Fault::kUnusable,
      State::kDeferred,
      {4, 4, 4},
@@ -65,6 +71,10 @@ constexpr std::array<Rule, 14> kRules = {{
      State::kDeferred,
      {4, 4, 4},
      "this address may not be used (see [smtp] allowed_networks)"},
+    {Fault::kOwnLiteral,
+     State::kBounced,
+     {5, 4, 6},
+     "this is an address of this host itself (of a [[source]])"},
     {Fault::kOwnAddress,
      State::kBounced,
      {5, 4, 6},
@@ -101,6 +111,9 @@ Route fail(std::string_view domain, Fault fault, std::string_view detail) {
   return route;
 }
 
+// Of one family of an exchanger.
+constexpr size_t kAddressesMax = 64;
+
 // Addresses of one family that may be used; counts those that may not.
 std::vector<IpAddress> usable_addresses(const Finding& finding, bool use_family,
                                         const RoutePolicy& policy, size_t& refused) {
@@ -109,10 +122,10 @@ std::vector<IpAddress> usable_addresses(const Finding& finding, bool use_family,
   for (const resolver_cache::Item& item : finding.items) {
     const std::optional<IpAddress> address = address_of(item);
     if (!address) continue;
-    if (refusal_of(*address, use_family, policy) == nullptr) {
-      addresses.push_back(*address);
-    } else {
+    if (refusal_of(*address, use_family, policy) != nullptr) {
       ++refused;
+    } else if (addresses.size() < kAddressesMax) {
+      addresses.push_back(*address);
     }
   }
   return addresses;
@@ -133,6 +146,8 @@ bool has_own_address(const HostFinding& host, const RoutePolicy& policy) {
   return false;
 }
 
+bool is_cut(const Finding& mx) { return mx.items.size() > resolver_cache::kExchangersMax; }
+
 std::vector<IpAddress> interleaved(const std::vector<IpAddress>& first,
                                    const std::vector<IpAddress>& second) {
   std::vector<IpAddress> all;
@@ -142,6 +157,15 @@ std::vector<IpAddress> interleaved(const std::vector<IpAddress>& first,
     if (i < second.size()) all.push_back(second[i]);
   }
   return all;
+}
+
+std::vector<IpAddress> in_order(std::vector<IpAddress> v4, std::vector<IpAddress> v6,
+                                const RoutePolicy& policy) {
+  if (!policy.preferred) return interleaved(v6, v4);
+  std::vector<IpAddress>& first = policy.preferred == Family::kIpv4 ? v4 : v6;
+  const std::vector<IpAddress>& second = policy.preferred == Family::kIpv4 ? v6 : v4;
+  first.insert(first.end(), second.begin(), second.end());
+  return std::move(first);
 }
 
 // What the address lookups of all hosts come to.
@@ -171,6 +195,7 @@ Route judge_none_usable(std::string_view domain, const Finding& mx, bool implici
   }
   if (tally.refused > 0) return fail(domain, Fault::kUnusable, "");
   if (mx.stale) return fail(domain, Fault::kNoAddressStale, "");
+  if (is_cut(mx)) return fail(domain, Fault::kNoAddressCut, "");
   return fail(domain, Fault::kNoAddress, implicit ? "neither MX nor address records exist" : "");
 }
 
@@ -204,6 +229,7 @@ MxStep judge_mx(std::string_view domain, const Finding& mx) {
         break;
       }
       for (const resolver_cache::Item& item : mx.items) {
+        if (step.hosts.size() == resolver_cache::kExchangersMax) break;
         step.hosts.push_back({item.data, item.preference, {}, {}});
       }
       break;
@@ -249,14 +275,12 @@ Route judge_addresses(std::string_view domain, const Finding& mx, bool implicit,
     tally.add(host, host.ipv6);
     if (!own && has_own_address(host, policy)) own = host.preference;
     if (own) continue;
-    const std::vector<IpAddress> v4 =
-        usable_addresses(host.ipv4, policy.use_ipv4, policy, tally.refused);
-    const std::vector<IpAddress> v6 =
-        usable_addresses(host.ipv6, policy.use_ipv6, policy, tally.refused);
+    std::vector<IpAddress> v4 = usable_addresses(host.ipv4, policy.use_ipv4, policy, tally.refused);
+    std::vector<IpAddress> v6 = usable_addresses(host.ipv6, policy.use_ipv6, policy, tally.refused);
     Exchanger exchanger;
     exchanger.name = host.name;
     exchanger.preference = host.preference;
-    exchanger.addresses = policy.ipv4_first ? interleaved(v4, v6) : interleaved(v6, v4);
+    exchanger.addresses = in_order(std::move(v4), std::move(v6), policy);
     if (!exchanger.addresses.empty()) route.exchangers.push_back(std::move(exchanger));
   }
   // Among equals this host may have come later: those before it go as well.
@@ -290,6 +314,7 @@ Route judge_literal(std::string_view domain, const RoutePolicy& policy) {
     return fail(domain, Fault::kBadName, "");
   }
   if (!policy.allow_address_literals) return fail(domain, Fault::kLiteralRefused, "");
+  if (is_own(*address, policy)) return fail(domain, Fault::kOwnLiteral, "");
 
   const bool v4 = address->family == Family::kIpv4;
   Finding finding;

@@ -27,7 +27,8 @@ struct Finding {
   Instant landed{};        // when the answer came
   Instant expires{};
   std::vector<resolver_cache::Item> items;
-  std::string detail;  // failed: why
+  std::string detail;     // failed: why
+  std::string canonical;  // the end of the CNAME chain; empty: the name itself
 };
 
 struct HostFinding {
@@ -40,7 +41,9 @@ struct HostFinding {
 struct RoutePolicy {
   bool use_ipv4 = true;
   bool use_ipv6 = false;
-  bool ipv4_first = false;
+  // An exchanger's addresses of that family all come first; without it the two families alternate,
+  // IPv6 first.
+  std::optional<Family> preferred;
   bool allow_address_literals = false;
   std::vector<Network> allowed_networks;  // special-purpose addresses that may be used all the same
   // Of the sources: an exchanger that has one is this host. It and those of its preference and
@@ -63,7 +66,8 @@ struct MxStep {
 MxStep judge_mx(std::string_view domain, const Finding& mx);
 
 // The second half. Exchangers keep the order of `hosts` (sorted by preference); one without a
-// usable address is left out. The site is named after all of them.
+// usable address is left out. The site is named after all of them. Where `mx` names more than are
+// looked at (resolver_cache/mx.h), it is not known that no exchanger has an address.
 Route judge_addresses(std::string_view domain, const Finding& mx, bool implicit,
                       const std::vector<HostFinding>& hosts, const RoutePolicy& policy);
 

@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/strings.h"
+#include "engine/resolve/dane.h"
+
 namespace sluice {
 namespace {
 
 using resolver_cache::AnswerKind;
+using resolver_cache::RecordType;
 
 const char* words_of(AnswerKind kind) {
   switch (kind) {
@@ -27,26 +31,38 @@ const char* source_of(const Finding& finding) {
   return finding.cached ? "cached" : "fresh";
 }
 
-DnsFact fact_of(std::string_view name, const char* type, const Finding& finding, Instant now) {
+std::string text_of(RecordType type, const resolver_cache::Item& item) {
+  constexpr size_t kShownMax = 256;
+  switch (type) {
+    case RecordType::kMx:
+      return std::to_string(item.preference) + " " + item.data;
+    case RecordType::kTlsa:
+      return tlsa_text(item.data);
+    default:
+      break;
+  }
+  const std::optional<IpAddress> address = address_of(item);
+  const bool has_address = type == RecordType::kA || type == RecordType::kAaaa;
+  return address && has_address ? to_string(*address) : escaped(item.data, kShownMax);
+}
+
+DnsFact fact_of(std::string_view name, RecordType type, const Finding& finding, Instant now) {
   DnsFact fact;
   fact.name = name;
-  fact.type = type;
+  fact.type = to_string(type);
   fact.kind = words_of(finding.kind);
   fact.source = source_of(finding);
-  fact.secure = finding.secure;
+  fact.ad = finding.secure;
   fact.age = std::max(now - finding.landed, Duration(0));
   fact.lives = std::max(finding.expires - now, Duration(0));
   fact.detail = finding.detail;
   for (const resolver_cache::Item& item : finding.items) {
-    const std::optional<IpAddress> address = address_of(item);
-    fact.records.push_back(address && type[0] == 'A'
-                               ? to_string(*address)
-                               : std::to_string(item.preference) + " " + item.data);
+    fact.records.push_back(text_of(type, item));
   }
   return fact;
 }
 
-void add_host(const HostFinding& host, const Finding& finding, const char* type, bool use_family,
+void add_host(const HostFinding& host, const Finding& finding, RecordType type, bool use_family,
               const RoutePolicy& policy, Instant now, RouteTrace& trace) {
   if (!finding.asked) return;
   trace.facts.push_back(fact_of(host.name, type, finding, now));
@@ -68,15 +84,20 @@ bool has_records(const Finding& finding) {
 RouteTrace trace_of(std::string_view domain, const Finding& mx,
                     const std::vector<HostFinding>& hosts, const RoutePolicy& policy, Instant now) {
   RouteTrace trace;
-  trace.facts.push_back(fact_of(domain, "MX", mx, now));
+  trace.facts.push_back(fact_of(domain, RecordType::kMx, mx, now));
   for (const HostFinding& host : hosts) {
-    add_host(host, host.ipv4, "A", policy.use_ipv4, policy, now, trace);
-    add_host(host, host.ipv6, "AAAA", policy.use_ipv6, policy, now, trace);
+    add_host(host, host.ipv4, RecordType::kA, policy.use_ipv4, policy, now, trace);
+    add_host(host, host.ipv6, RecordType::kAaaa, policy.use_ipv6, policy, now, trace);
     if (!has_records(host.ipv4) && !has_records(host.ipv6)) {
       trace.unusable.push_back({host.name, host.preference, "", "no address is known"});
     }
   }
   return trace;
+}
+
+void add_fact(std::string_view name, RecordType type, const Finding& finding, Instant now,
+              RouteTrace& trace) {
+  trace.facts.push_back(fact_of(name, type, finding, now));
 }
 
 }  // namespace sluice

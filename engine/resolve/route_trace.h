@@ -10,18 +10,19 @@
 
 #include "engine/base/time.h"
 #include "engine/resolve/route_policy.h"
+#include "resolver_cache/dns_message.h"
 
 namespace sluice {
 
 // One answer about a (name, type).
 struct DnsFact {
   std::string name;
-  std::string type;     // "MX", "A", "AAAA"
-  std::string kind;     // "records", "no data", "no such name", "failed"
-  std::string source;   // "fresh": asked for this; "cached"; "stale": expired, its refresh failed
-  bool secure = false;  // the resolver set AD
-  Duration age{};       // since the answer came
-  Duration lives{};     // until it is asked for again
+  std::string type;    // "MX", "A", "AAAA", "TLSA", "CNAME", "TXT"
+  std::string kind;    // "records", "no data", "no such name", "failed"
+  std::string source;  // "fresh": asked for this; "cached"; "stale": expired, its refresh failed
+  bool ad = false;     // the resolver set AD: it says that it validated
+  Duration age{};      // since the answer came
+  Duration lives{};    // until it is asked for again
   std::vector<std::string> records;
   std::string detail;  // of a failed one
 };
@@ -37,9 +38,13 @@ struct UnusableAddress {
 struct RouteTrace {
   std::vector<DnsFact> facts;
   std::vector<UnusableAddress> unusable;
+  std::string sts;  // what is known of the domain's MTA-STS policy; empty: nothing, or not asked
 };
 
 RouteTrace trace_of(std::string_view domain, const Finding& mx,
                     const std::vector<HostFinding>& hosts, const RoutePolicy& policy, Instant now);
+
+void add_fact(std::string_view name, resolver_cache::RecordType type, const Finding& finding,
+              Instant now, RouteTrace& trace);
 
 }  // namespace sluice

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/ring/loop.h"
@@ -18,11 +20,12 @@ class Crowd {
   Crowd(const Crowd&) = delete;
   Crowd& operator=(const Crowd&) = delete;
 
+  // Waits from the call on, not only from the first step of the task: a notification between the
+  // two is not lost. REQUIRES: awaited at once.
   Task<> wait(Instant deadline = kForever) {
-    Pause pause(loop_);
-    waiting_.push_back(&pause);
-    co_await pause.until(deadline);
-    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &pause));
+    auto pause = std::make_unique<Pause>(loop_);
+    waiting_.push_back(pause.get());
+    return wait_on(std::move(pause), deadline);
   }
   void notify_all() {
     for (Pause* pause : waiting_) pause->cut();
@@ -37,6 +40,11 @@ class Crowd {
   }
 
  private:
+  Task<> wait_on(std::unique_ptr<Pause> pause, Instant deadline) {
+    co_await pause->until(deadline);
+    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), pause.get()));
+  }
+
   Loop& loop_;
   std::vector<Pause*> waiting_;
 };

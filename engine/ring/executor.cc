@@ -19,4 +19,11 @@ bool Executor::run_one() {
   return true;
 }
 
+bool Executor::ready_late() {
+  if (late_.empty()) return false;
+  ready_.push_back(late_.front());
+  late_.pop_front();
+  return true;
+}
+
 }  // namespace sluice

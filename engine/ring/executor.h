@@ -41,6 +41,12 @@ class Executor {
   // Resumes the handle at the front. False when there is none.
   bool run_one();
 
+  // For long work that others are not to wait behind: resumed when nothing else is ready.
+  void schedule_late(std::coroutine_handle<> handle) { late_.push_back(handle); }
+  bool has_late() const { return !late_.empty(); }
+  // Moves the one that has waited longest behind what is ready. False when there is none.
+  bool ready_late();
+
   FramePool& frames() { return frames_; }
 
  private:
@@ -48,6 +54,7 @@ class Executor {
 
   FramePool frames_;
   std::deque<std::coroutine_handle<>> ready_;
+  std::deque<std::coroutine_handle<>> late_;
 };
 
 }  // namespace sluice

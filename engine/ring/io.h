@@ -65,6 +65,8 @@ class Io {
   virtual WallTime wall_now() const = 0;
   // Reads the clock anew; for budgets, not for decisions about mail.
   virtual Instant precise_now() = 0;
+  // What this thread has used of its core; zero where nobody measures it.
+  virtual Duration cpu_time() { return Duration::zero(); }
   virtual Random& random() = 0;
 
   // --- the loop --------------------------------------------------------------------------------
@@ -73,6 +75,8 @@ class Io {
   virtual void submit_and_wait(Instant until) = 0;
   // Ends the current or the next submit_and_wait() at once. Any thread.
   virtual void wake() = 0;
+  // Calls into the kernel for the ring's sake so far.
+  virtual uint64_t enters() const { return 0; }
 
   // --- sockets ---------------------------------------------------------------------------------
   // TCP, non-blocking, TCP_NODELAY, bound to the source. Fails with kAddressUnusable mapped to

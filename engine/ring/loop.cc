@@ -14,7 +14,7 @@ Loop::Loop(Io& io, const LoopOptions& options)
 void Loop::turn(Instant until) {
   const Executor::Scope scope(executor_);
   ++stats_.turns;
-  if (executor_.has_ready() || !mailbox_.empty()) {
+  if (executor_.has_ready() || executor_.has_late() || !mailbox_.empty()) {
     until = io_.now();
   } else {
     until = std::min(until, timers_.next_wake());
@@ -25,6 +25,16 @@ void Loop::turn(Instant until) {
   timers_.advance(io_.now());
   stats_.messages += mailbox_.run_all();
   const Instant end = io_.now() + budget_;
+  run_ready(end);
+  // At least one of those that wait behind all others, or they never came up under load.
+  bool late = executor_.ready_late();
+  while (late) {
+    run_ready(end);
+    late = !executor_.has_ready() && io_.precise_now() < end && executor_.ready_late();
+  }
+}
+
+void Loop::run_ready(Instant end) {
   uint32_t since_look = 0;
   while (executor_.run_one()) {
     ++stats_.resumed;

@@ -1,9 +1,11 @@
 // One thread's event loop: Io, timers, ready queue, mailbox, tied into turns.
 //
 // The rules of a turn, in order:
-//   1. wait for completions: not at all when something is ready to run, else until the next timer;
+//   1. wait for completions: not at all when something is to run, else until the next timer;
 //   2. complete operations, fire timers, run the mailbox: all three only make tasks ready;
-//   3. resume ready tasks until none is left or the budget is used up.
+//   3. resume ready tasks until none is left or the budget is used up;
+//   4. then tasks that wait behind all others (yield_late), one at the least, more within the
+//      budget.
 // Nothing is done in direct reaction to an event; what a turn does not get to waits for the next.
 //
 // Thread: everything but mailbox().post() belongs to the thread that runs the turns.
@@ -61,6 +63,9 @@ class Loop {
   const TurnStats& stats() const { return stats_; }
 
  private:
+  // Until none is ready or `end` has passed.
+  void run_ready(Instant end);
+
   Io& io_;
   const Duration budget_;
   Executor executor_;

@@ -121,4 +121,13 @@ struct YieldAwaiter {
 };
 inline YieldAwaiter yield() { return {}; }
 
+// co_await yield_late(): lets all that is ready run first, what becomes ready on the way too; a
+// turn of the loop resumes at least one such task, further ones only within its budget.
+struct YieldLateAwaiter {
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> self) { Executor::current().schedule_late(self); }
+  void await_resume() const noexcept {}
+};
+inline YieldLateAwaiter yield_late() { return {}; }
+
 }  // namespace sluice

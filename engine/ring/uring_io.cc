@@ -153,6 +153,12 @@ void UringIo::read_clocks() {
 
 Instant UringIo::precise_now() { return read_monotonic(); }
 
+Duration UringIo::cpu_time() {
+  timespec used{};
+  CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
 io_uring_sqe* UringIo::take_sqe() {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
   while (sqe == nullptr) {

@@ -44,6 +44,7 @@ class UringIo final : public Io {
   Instant now() const override { return now_; }
   WallTime wall_now() const override { return wall_now_; }
   Instant precise_now() override;
+  Duration cpu_time() override;
   Random& random() override { return random_; }
 
   void submit_and_wait(Instant until) override;
@@ -82,6 +83,7 @@ class UringIo final : public Io {
     uint64_t overflows = 0;
   };
   const Stats& stats() const { return stats_; }
+  uint64_t enters() const override { return stats_.enters; }
 
  private:
   explicit UringIo(const UringOptions& options);

@@ -8,158 +8,35 @@
 #include "engine/base/check.h"
 #include "engine/base/defect.h"
 #include "engine/base/log.h"
+#include "engine/shard/carried.h"
 #include "engine/shard/shard.h"
+#include "engine/shard/targets.h"
+#include "engine/shard/tls_forecast.h"
+#include "engine/shard/tls_reports.h"
 
 namespace sluice {
 namespace {
 
-// One address of one exchanger to try.
-struct Target {
-  const Exchanger* exchanger;
-  IpAddress address;
-};
-
 constexpr Duration kRest = std::chrono::minutes(1);
 constexpr Duration kCloseWait = std::chrono::seconds(1);
 constexpr size_t kLastWordsMax = 4'096;  // octets behind the end of a conversation
-constexpr size_t kOutputsAtOnce = 16;
+constexpr size_t kOutputsAtOnce = 64;
 
-// The local address of that family; nothing: the system's choice.
-std::optional<IpAddress> local_address(const Source& source, Family family) {
-  for (const IpAddress& address : source.addresses) {
-    if (address.family == family) return address;
-  }
-  return std::nullopt;
-}
-
-// A source with addresses never sends from another: without one of that family it cannot.
-bool can_dial(const Source& source, Family family) {
-  return source.addresses.empty() || local_address(source, family).has_value();
-}
-
-// All addresses in the order of RFC 5321 §5: exchangers by preference, those of equal preference
-// shuffled anew, all addresses of one before the next. Rested ones come last.
-std::vector<Target> targets_of(const Route& route, const Site& site, const Source& source,
-                               Instant now, Random& random) {
-  std::vector<const Exchanger*> exchangers;
-  for (const Exchanger& exchanger : route.exchangers) exchangers.push_back(&exchanger);
-  random.shuffle(exchangers);
-  std::stable_sort(exchangers.begin(), exchangers.end(),
-                   [](const auto* a, const auto* b) { return a->preference < b->preference; });
-  std::vector<Target> fresh;
-  std::vector<Target> rested;
-  for (const Exchanger* exchanger : exchangers) {
-    for (const IpAddress& address : exchanger->addresses) {
-      if (!can_dial(source, address.family)) continue;
-      auto& list = site.is_rested(address, now) ? rested : fresh;
-      list.push_back({exchanger, address});
-    }
-  }
-  fresh.insert(fresh.end(), rested.begin(), rested.end());
-  return fresh;
-}
-
-std::unique_ptr<Dialog> make_dialog(Shard& shard, const Lane& lane) {
-  const SitePolicy& policy = lane.site().policy;
+std::unique_ptr<Dialog> make_dialog(Shard& shard, const Lane& lane, StartTls starttls) {
+  const SitePolicy& policy = lane.policy();
   DialogOptions options;
   options.hello = shard.config().sources[lane.source()].hello;
+  options.starttls = starttls;
   options.enable_pipelining = policy.enable_pipelining;
+  options.enable_chunking = policy.enable_chunking;
   options.in_flight_max = std::min(policy.max_in_flight, shard.limits().in_flight_max);
+  options.in_flight_bytes_max = shard.limits().in_flight_bytes_max;
+  options.recipients_max = lane.recipients_max();
   options.deliveries_max = lane.deliveries_max();
   options.timeouts = policy.timeouts;
   options.reply_limits = {shard.limits().reply_line_bytes_max, shard.limits().reply_bytes_max};
   options.verdict_text_bytes_max = shard.limits().recorded_reply_bytes_max;
   return std::make_unique<Dialog>(options);
-}
-
-Attempt attempt_of(Shard& shard, const Lane& lane, const Connection& c, const InFlight& flight) {
-  Attempt attempt;
-  attempt.first_at = flight.date;
-  attempt.size = flight.size;
-  attempt.site = lane.site().name;
-  attempt.exchanger = c.exchanger;
-  attempt.peer = c.channel.peer();
-  attempt.source = shard.config().sources[lane.source()].name;
-  attempt.sender = flight.segment->segment->job->message->envelope_sender();
-  attempt.session = c.session;
-  return attempt;
-}
-
-void record(Shard& shard, Lane& lane, Connection& c, InFlight& flight, Verdict verdict) {
-  CHECK(flight.taken);
-  flight.taken = false;
-  if (verdict.state != State::kWaiting) {
-    ++c.answered;
-    if (verdict.reply.code != 0 && !std::exchange(c.worked, true)) lane.on_first_answer();
-    if (lane.on_answer(verdict) && verdict.state == State::kBounced) {
-      verdict.state = State::kDeferred;
-      verdict.reply.text = "not believed, the sender is refused too often: " + verdict.reply.text;
-    }
-  }
-  const Attempt attempt = attempt_of(shard, lane, c, flight);
-  shard.recorder().record({.segment = flight.segment,
-                           .number = flight.number,
-                           .lane = &lane,
-                           .attempts = flight.attempts,
-                           .first_at = flight.first_at,
-                           .in_flight = true},
-                          std::move(verdict), attempt);
-}
-
-InFlight& free_flight(Connection& c, uint64_t& ticket) {
-  for (ticket = 0; ticket < c.in_flight.size(); ++ticket) {
-    InFlight& flight = c.in_flight[ticket];
-    if (!flight.taken && !flight.content_out) return flight;
-  }
-  c.in_flight.emplace_back();
-  return c.in_flight.back();
-}
-
-// Takes one row from the lane into the dialog. False when there is none.
-bool take_message(Shard& shard, Lane& lane, Connection& c) {
-  std::optional<TakenRow> taken = lane.take_row();
-  if (!taken) return false;
-  uint64_t ticket = 0;
-  InFlight& flight = free_flight(c, ticket);
-  flight.segment = taken->segment;
-  flight.number = taken->number;
-  flight.attempts = taken->attempts + 1;
-  flight.first_at = taken->first_at;
-  flight.taken = true;
-  flight.size = 0;
-  shard.recorder().take(*taken->segment, taken->first_at);
-  if (!flight.message) flight.message = shard.take_buffer();
-
-  const Job& job = *taken->segment->segment->job;
-  flight.date = taken->first_at == WallTime{} ? shard.wall_now() : taken->first_at;
-  if (defect(Defect::kNewMessageId)) flight.date = shard.wall_now();
-  ComposeResult composed = job.message->compose(taken->row, {.date = flight.date}, *flight.message);
-  if (!composed.ok()) {
-    Verdict refused;
-    refused.state = State::kBounced;
-    refused.reply = std::move(composed.refusal);
-    record(shard, lane, c, flight, std::move(refused));
-    return true;
-  }
-  flight.size = flight.message->bytes();
-  c.dialog->take(ticket, {.sender = job.message->envelope_sender(),
-                          .recipient = taken->row.address,
-                          .size = flight.size,
-                          .eight_bit = job.message->eight_bit(),
-                          .smtputf8 = taken->row.needs_smtputf8});
-  return true;
-}
-
-void take_messages(Shard& shard, Lane& lane, Connection& c) {
-  while (c.dialog->wants_message() && !shard.draining()) {
-    if (!take_message(shard, lane, c)) return;
-  }
-}
-
-void record_verdicts(Shard& shard, Lane& lane, Connection& c) {
-  while (const DialogVerdict* judged = c.dialog->next_verdict()) {
-    record(shard, lane, c, c.in_flight[judged->ticket], judged->verdict);
-  }
 }
 
 // Hands what the dialog wants to say to the channel, in one gathered send.
@@ -239,7 +116,9 @@ void take_in(Shard& shard, Connection& c) {
     // Who has not been greeted yet carries no mail: a drain need not wait for it.
     give_up(c, Fault::kStopped);
   } else if (c.channel.deadline_passed()) {
-    if (c.dialog->idle()) {
+    if (c.dialog->idle() && c.waits_to_sign) {
+      c.channel.set_deadline(kForever);  // to be set anew: it is not for want of mail
+    } else if (c.dialog->idle()) {
       c.dialog->quit();
     } else {
       give_up(c, Fault::kTimedOut);
@@ -256,7 +135,7 @@ void set_deadline(Shard& shard, const Lane& lane, Connection& c) {
                                   .sending = c.channel.sending()};
   if (mark == c.progress && c.channel.deadline_armed()) return;
   c.progress = mark;
-  const SitePolicy& policy = lane.site().policy;
+  const SitePolicy& policy = lane.policy();
   Duration wait = policy.idle_timeout;
   if (c.channel.sending()) {
     wait = std::max(policy.timeouts.data_block, c.dialog->reply_timeout());
@@ -267,17 +146,83 @@ void set_deadline(Shard& shard, const Lane& lane, Connection& c) {
   c.channel.set_deadline(shard.now() + wait);
 }
 
-void look_for_end(Shard& shard, const Lane& lane, Connection& c) {
+void look_for_end(Shard& shard, Lane& lane, Connection& c) {
+  // Behind what is in flight, without a round trip of its own.
+  if (c.dialog->exhausted() || lane.must_yield(c)) c.dialog->quit();
   if (!c.dialog->idle()) return;
   const bool spare = c.answered > 0 && shard.connections_wanted() && !lane.has_mail();
-  if (spare || shard.draining() || c.dialog->exhausted()) c.dialog->quit();
+  if (spare || shard.draining()) c.dialog->quit();
+}
+
+const char* name_of(TlsCheck passed) {
+  switch (passed) {
+    case TlsCheck::kNone:
+      return "";
+    case TlsCheck::kNames:
+      return "names";
+    case TlsCheck::kDane:
+      return "dane";
+  }
+  return "";
+}
+
+// Between the reply to STARTTLS and EHLO within TLS.
+Task<> make_handshake(Shard& shard, const Lane& lane, Connection& c) {
+  const Instant deadline = shard.now() + lane.policy().timeouts.tls_handshake;
+  const std::string peer = c.exchanger + ":" + std::to_string(c.channel.peer().port);
+  // The command has left, since it was answered; that may not have been said yet.
+  while (c.channel.sending() && c.channel.fault() == IoError::kNone && !c.channel.ended()) {
+    co_await c.channel.changed();
+    take_in(shard, c);
+    if (c.dialog->finished()) co_return;
+  }
+  std::unique_ptr<TlsEngine> engine = shard.tls().connect(c.tls_plan.demand, peer, shard.now());
+  Task<std::optional<TlsFailure>> handshake = c.channel.start_tls(std::move(engine), deadline);
+  const std::optional<TlsFailure> failure = co_await std::move(handshake);
+  if (failure) {
+    note_tls_failure(shard, lane, c, *failure);
+    c.dialog->on_handshake_failed("TLS: " + failure->text);
+    co_return;
+  }
+  c.tls_facts = c.channel.tls()->facts();
+  c.tls.protocol = c.tls_facts.protocol;
+  c.tls.cipher = c.tls_facts.cipher;
+  c.tls.passed = name_of(c.tls_facts.passed);
+  c.tls.resumed = c.tls_facts.resumed;
+  c.tls.reason = {};
+  c.dialog->on_encrypted();
+}
+
+void begin_note(Connection& c) {
+  c.tls = {};
+  const bool clear = c.tls_plan.starttls == StartTls::kNever;
+  if (clear && c.tls_plan.why.empty()) return;
+  c.tls.policy = c.tls_plan.policy;
+  c.tls.reason = clear ? std::string_view(c.tls_plan.why) : "STARTTLS is not offered";
+}
+
+// Why it is in clear although TLS would have been used.
+void end_note(Connection& c) {
+  if (c.dialog->encrypted() || c.tls.policy.empty() || c.dialog->tls_refusal().empty()) return;
+  c.tls_plan.why = "STARTTLS is refused: " + c.dialog->tls_refusal();
+  c.tls.reason = c.tls_plan.why;
 }
 
 // From the greeting to the end of the session.
 Task<> converse(Shard& shard, Lane& lane, Connection& c) {
+  bool tls_noted = false;
   while (true) {
-    if (c.dialog->ready() && !c.greeted) lane.on_greeted(c);
+    if (c.dialog->wants_handshake()) {
+      Task<> handshake = make_handshake(shard, lane, c);
+      co_await std::move(handshake);
+    }
+    if (c.dialog->ready() && !c.greeted) {
+      end_note(c);
+      lane.on_greeted(c);
+    }
+    learn_depth(shard, lane, c);
     take_messages(shard, lane, c);
+    if (!tls_noted) tls_noted = note_tls_session(shard, lane, c);
     look_for_end(shard, lane, c);
     send_outputs(c);
     record_verdicts(shard, lane, c);
@@ -294,8 +239,7 @@ Task<> converse(Shard& shard, Lane& lane, Connection& c) {
 // The receiver counts a connection until it has closed its side: the next one waits for that, so
 // that a limit holds as the receiver sees it. A moment at most: nobody waits on QUIT.
 Task<> await_peer_end(Shard& shard, const Lane& lane, Connection& c) {
-  c.channel.set_deadline(shard.now() +
-                         std::min<Duration>(lane.site().policy.timeouts.quit, kCloseWait));
+  c.channel.set_deadline(shard.now() + std::min<Duration>(lane.policy().timeouts.quit, kCloseWait));
   // What is still being sent was given up: it must not go on. Nor is who talks on listened to.
   size_t heard = 0;
   while (!c.channel.sending() && !c.channel.ended() && c.channel.fault() == IoError::kNone &&
@@ -307,10 +251,41 @@ Task<> await_peer_end(Shard& shard, const Lane& lane, Connection& c) {
   }
 }
 
-std::string unusable_source(const Source& source, Family family) {
-  const std::optional<IpAddress> address = local_address(source, family);
-  return "source " + source.name + (address ? " (" + to_string(*address) + ")" : std::string()) +
-         ": no address of this host, or no port of it is left";
+void plan_connection(Shard& shard, const Lane& lane, const Exchanger& exchanger, Connection& c) {
+  const Instant now = shard.now();
+  const TlsMemory::Note* memory = lane.site().tls.find(exchanger.name, now);
+  TlsMemory::Note broken;
+  if (c.clear_next) {
+    // Whatever the memory's length is.
+    broken.broken_until = kForever;
+    broken.why = c.clear_why;
+    memory = &broken;
+    c.clear_next = false;
+  }
+  const Configuration::Tls& tls = shard.config().tls;
+  LaneTerms terms = terms_in_force(lane.terms(), lane.policy(), tls);
+  // It may end before the lane has asked for the next one.
+  if (terms.sts != nullptr && terms.sts->expires <= shard.wall_now()) terms.sts = nullptr;
+  // TLSA records are asked for at [smtp] port: those of another port say nothing of this one.
+  const uint16_t usual = shard.config().smtp.port;
+  if (lane.policy().smtp_port.value_or(usual) != usual) terms.dane = false;
+  c.tls_plan = plan_tls(policy_of(lane.policy(), tls), terms, exchanger, memory, now);
+  begin_note(c);
+}
+
+// True when the exchanger is to be dialled again, in clear: TLS does not work there, and the mail
+// may do without.
+bool learn_broken_tls(Shard& shard, Lane& lane, Connection& c) {
+  const Verdict* failure = c.dialog->session_failure();
+  if (failure == nullptr || c.dialog->ready() || shard.draining()) return false;
+  const bool tried = std::string_view(failure->command) == "STARTTLS" && failure->reply.code != 421;
+  if (!tried || c.dialog->injected() || !c.tls_plan.falls_back) return false;
+  c.clear_next = true;
+  c.clear_why = failure->reply.text;
+  const Duration length = lane.policy().remember_broken_tls;
+  const Instant now = shard.now();
+  lane.site().tls.broke(c.exchanger, c.clear_why, now, now + length);
+  return true;
 }
 
 std::string failure_text(const Connection& c, const Verdict& failure) {
@@ -330,52 +305,71 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
   const Source& source = shard.config().sources[defect(Defect::kWrongSource) ? 0 : lane.source()];
   const std::vector<Target> targets =
       targets_of(*route, lane.site(), source, began, shard.io().random());
-  const SitePolicy& policy = lane.site().policy;
+  const SitePolicy& policy = lane.policy();
   const uint16_t port = policy.smtp_port.value_or(shard.config().smtp.port);
   std::string reason = "no exchanger has an address that source " + source.name + " can dial";
   bool reached = false;
   bool answered = false;
-  bool local = targets.empty();
+  bool theirs = false;                    // not only what is wrong here kept it from being reached
   std::optional<Family> unusable_family;  // of which the source has no usable address
-  for (const Target& target : targets) {
-    // Every dial counts against the connection rate; the lane had a permit for the first.
-    if (shard.draining() || (&target != targets.data() && !lane.may_dial_next())) break;
+  // Every dial counts against the connection rate; the lane had a permit for the first.
+  bool permit = true;
+  for (size_t next = 0; next < targets.size(); ++next) {
+    const Target& target = targets[next];
     if (unusable_family == target.address.family) continue;
     c.exchanger = target.exchanger->name;
+    plan_connection(shard, lane, *target.exchanger, c);
+    if (c.tls_plan.skip) {
+      reason = c.exchanger + " is not used: " + c.tls_plan.why;
+      theirs = true;
+      note_tls_skip(shard, lane, c);
+      continue;
+    }
+    if (shard.draining() || !(std::exchange(permit, false) || lane.may_dial_next())) break;
     const SocketAddress to{target.address, port};
     const IoResult dialled = co_await c.channel.dial(
         to, local_address(source, target.address.family), shard.now() + policy.timeouts.connect);
     if (!dialled.ok()) {
       reason = c.exchanger + " (" + to_string(to) + "): " + std::string(name_of(dialled.error));
-      // What is wrong here is no exchanger's fault.
-      local = dialled.error == IoError::kNoDescriptors ||
-              dialled.error == IoError::kAddressUnusable || dialled.error == IoError::kCancelled;
-      if (dialled.error == IoError::kNoDescriptors) break;
+      if (dialled.error == IoError::kNoDescriptors || dialled.error == IoError::kCancelled) break;
       if (dialled.error == IoError::kAddressUnusable) {
         reason = unusable_source(source, target.address.family);
         unusable_family = target.address.family;
         continue;
       }
-      lane.rest(target.address, shard.now(), shard.now() + kRest);
+      theirs = true;
+      lane.on_address_failed(target.address, shard.now(), shard.now() + kRest);
       continue;
     }
-    local = false;
-    c.dialog = make_dialog(shard, lane);
+    theirs = true;
+    c.dialog = make_dialog(shard, lane, c.tls_plan.starttls);
     c.session = shard.next_session();
     co_await converse(shard, lane, c);
-    co_await await_peer_end(shard, lane, c);
+    // Who fell out of step is not to go on reading what was sent.
+    const Verdict* failure = c.dialog->session_failure();
+    if (failure == nullptr || failure->reply.code != 0) co_await await_peer_end(shard, lane, c);
     co_await c.channel.close();
     for (InFlight& flight : c.in_flight) flight.content_out = false;
     c.outputs.clear();
     reached = c.dialog->ready();
-    const Verdict* failure = c.dialog->session_failure();
     answered = reached && (failure == nullptr || c.answered > 0);
     if (failure != nullptr) reason = failure_text(c, *failure);
     if (c.dialog->used_up_after() > 0) lane.on_used_up(c.dialog->used_up_after());
-    if (!answered) lane.rest(target.address, shard.now(), shard.now() + kRest);
+    if (c.dialog->learnt_recipients_max() > 0) {
+      lane.on_recipients_learnt(c.dialog->learnt_recipients_max());
+    }
+    learn_end(shard, lane, c);
+    note_tls_end(shard, lane, c);
+    if (learn_broken_tls(shard, lane, c)) {
+      --next;  // once more, in clear
+      continue;
+    }
+    if (answered) lane.site().on_answered(target.address);
+    if (!answered) lane.on_address_failed(target.address, shard.now(), shard.now() + kRest);
     if (reached) break;
   }
-  if (!answered && !shard.draining()) lane.on_unreachable(began, reason, c.greeted, local);
+  shard.signing_queue().leave(c);
+  if (!answered && !shard.draining()) lane.on_unreachable(c, reason, !theirs);
   for (InFlight& flight : c.in_flight) {
     if (flight.message) shard.return_buffer(std::move(flight.message));
   }

@@ -16,6 +16,7 @@
 
 #include "engine/compose/message_buffer.h"
 #include "engine/connect/channel.h"
+#include "engine/converse/depth.h"
 #include "engine/converse/dialog.h"
 #include "engine/ring/task.h"
 #include "engine/shard/lane.h"
@@ -32,6 +33,8 @@ struct InFlight {
   WallTime first_at{};    // of the row's first attempt; zero when this is it
   WallTime date{};        // of the message: when the row's first attempt began
   uint64_t size = 0;
+  std::string sender;  // of MAIL
+  Instant taken_at{};
   bool taken = false;        // a row without a verdict
   bool content_out = false;  // its content is with the channel: the buffer must stay
   std::unique_ptr<MessageBuffer> message;
@@ -48,7 +51,14 @@ struct Connection {
   std::vector<iovec> pieces;
   std::vector<size_t> output_ends;  // index behind each output's last piece
   std::string exchanger;            // its host name
+  TlsPlan tls_plan;
+  bool clear_next = false;  // TLS has just failed: once more without
+  std::string clear_why;
+  // What the record says of it: `tls` points into `tls_facts` and the plan.
+  TlsFacts tls_facts;
+  TlsNote tls;
   uint64_t session = 0;
+  Concurrency::Attempt attempt;  // by which the lane judges what becomes of it
   // What had happened when the deadline was last set.
   struct Progress {
     uint64_t sent_bytes = 0;
@@ -61,8 +71,15 @@ struct Connection {
   Progress progress;
   uint64_t answered = 0;  // messages that got a verdict
   bool worked = false;    // one of them was a receiver's answer
-  bool greeted = false;   // the lane counts it as no longer dialling
-  bool idle = false;      // in the lane's list
+  // What was told to the exchanger's depth so far.
+  std::shared_ptr<Depth> depth;
+  uint32_t fitted = 0;
+  Probe probe = Probe::kNotMade;
+  bool waits_to_sign = false;  // in the shard's SigningQueue
+  bool may_sign = false;       // its turn has come
+  bool greeted = false;        // the lane counts it as no longer dialling
+  bool idle = false;           // in the lane's list
+  bool yielding = false;       // ends for the sake of others who wait for its slot
 };
 
 // REQUIRES: the lane counted the connection as open; deliver() counts it out at its end.

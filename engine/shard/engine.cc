@@ -1,5 +1,6 @@
 #include "engine/shard/engine.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -11,10 +12,14 @@
 #include "engine/base/digest.h"
 #include "engine/base/log.h"
 #include "engine/base/strings.h"
+#include "engine/connect/tls_openssl.h"
 #include "engine/resolve/cares_lookup.h"
+#include "engine/resolve/curl_sts_fetch.h"
+#include "engine/resolve/sts_store.h"
 #include "engine/ring/gate.h"
 #include "engine/ring/loop.h"
 #include "engine/ring/uring_io.h"
+#include "engine/shard/lane_survey.h"
 
 namespace sluice {
 namespace {
@@ -87,10 +92,11 @@ struct Engine::Thread {
   bool start_failed = false;       // set before `go`
 };
 
-Engine::Engine(Configuration config, Limits limits) {
+Engine::Engine(Configuration config, Limits limits, SenderKeys keys) {
   const uint32_t shards = config.engine.shards != 0 ? config.engine.shards : usable_cores();
   cache_ = std::make_unique<resolver_cache::Cache>(cache_options_of(config, random_seed()));
   peers_ = std::make_unique<Peers>(std::move(config), limits, shards, monotonic_now());
+  peers_->keys = std::move(keys);
 }
 
 Engine::~Engine() {
@@ -107,12 +113,29 @@ std::string Engine::describe_limits() const {
          grouped(l.cursors_per_shard) + " blocks queued, " + grouped(l.due_rows_per_shard) +
          " deferred rows, " + std::to_string(l.frame_bytes_per_shard / mib) +
          " MiB of frames; sent twice after a crash at most: what is in flight (" +
-         std::to_string(l.in_flight_max) + " messages a connection) and " +
+         std::to_string(SitePolicy{}.max_in_flight) +
+         " messages a connection where no rule says otherwise) and " +
          grouped(l.uncommitted_verdicts_max) +
          " answers not yet synced; `sluice status` counts both as in_flight";
 }
 
+Status Engine::prepare_sts() {
+  // A rule may want it for some sites alone.
+  const ShapingRules& rules = config().shaping;
+  const auto wants = [](const ShapingRule& rule) { return rule.enable_mta_sts == true; };
+  if (!config().tls.mta_sts && std::none_of(rules.begin(), rules.end(), wants)) return {};
+  CurlStsOptions options;
+  options.ca_file = config().tls.ca_file;
+  options.allowed_networks = config().smtp.allowed_networks;
+  sts_store_ = std::make_unique<StsStore>();
+  ASSIGN_OR_RETURN(sts_fetcher_, CurlStsFetcher::create(options));
+  peers_->sts_store = sts_store_.get();
+  peers_->sts_fetcher = sts_fetcher_.get();
+  return {};
+}
+
 Status Engine::start() {
+  RETURN_IF_ERROR(prepare_sts());
   for (uint32_t number = 0; number < peers_->shard_count; ++number) {
     threads_.push_back(std::make_unique<Thread>());
     threads_.back()->number = number;
@@ -160,6 +183,12 @@ Status run_to_end(Loop& loop, Gate& gate, Task<Status> task) {
   return *ended;
 }
 
+TlsOptions tls_options_of(const Configuration& configuration) {
+  TlsOptions options;
+  options.ca_file = configuration.tls.ca_file;
+  return options;
+}
+
 Task<Status> close_lookup(Lookup& lookup) {
   co_await lookup.close();
   co_return Status();
@@ -168,6 +197,7 @@ Task<Status> close_lookup(Lookup& lookup) {
 }  // namespace
 
 void Engine::run_shard(Thread& thread) {
+  ::pthread_setname_np(::pthread_self(), ("shard-" + std::to_string(thread.number)).c_str());
   if (config().engine.shards == 0) pin_to_core(thread.number);
   StatusOr<std::unique_ptr<UringIo>> io =
       UringIo::create({.operations_max = peers_->limits.operations_per_ring});
@@ -184,8 +214,14 @@ void Engine::run_shard(Thread& thread) {
     thread.made.set_value(lookup.status());
     return;
   }
+  StatusOr<std::unique_ptr<OpenSslFactory>> tls = OpenSslFactory::make(tls_options_of(config()));
+  if (!tls.ok()) {
+    (void)run_to_end(loop, gate, close_lookup(**lookup));
+    thread.made.set_value(tls.status());
+    return;
+  }
   if (thread.number == 0) dns_servers_ = (*lookup)->servers();
-  Shard shard(*peers_, loop, **lookup, *cache_, thread.number);
+  Shard shard(*peers_, loop, **lookup, **tls, *cache_, thread.number);
   std::unique_ptr<Intake> intake;
   Status status;
   if (thread.number == 0) {
@@ -217,6 +253,10 @@ void Engine::run_shard(Thread& thread) {
   }
   loop.turn(loop.now());
   all_stopped_->arrive_and_wait();
+  if (intake && status.ok()) {
+    (void)run_to_end(loop, gate, intake->save_limits());
+    (void)run_to_end(loop, gate, intake->save_policies());
+  }
 }
 
 void Engine::drain() {
@@ -295,11 +335,32 @@ Status Engine::command(const std::string& job, JobEvent event) {
   });
 }
 
+Status Engine::resume_unread(const std::string& job) {
+  return ask_intake(
+      [job](Intake& intake, Intake::Reply reply) { intake.resume_unread(job, std::move(reply)); });
+}
+
 Status Engine::pause_site(const std::string& site, bool paused) {
   return ask_intake([this, site, paused](Intake& intake, Intake::Reply reply) {
     peers_->shards[0]->services().spawn(intake.pause_site(site, paused, std::move(reply)));
   });
 }
+
+namespace {
+
+// What a shard promised; Unavailable with `silent` when it takes too long.
+template <typename T>
+StatusOr<T> answer_of(std::future<T>& promised, Duration patience, const std::string& silent) {
+  if (promised.wait_for(patience) != std::future_status::ready) return unavailable(silent);
+  // A shard that drains drops the question, and the promise with it.
+  try {
+    return promised.get();
+  } catch (const std::future_error&) {
+    return unavailable("sluice is stopping");
+  }
+}
+
+}  // namespace
 
 StatusOr<std::vector<JobStatus>> Engine::jobs() {
   auto out = std::make_shared<std::vector<JobStatus>>();
@@ -309,15 +370,34 @@ StatusOr<std::vector<JobStatus>> Engine::jobs() {
   return std::move(*out);
 }
 
-StatusOr<std::vector<Shard::SiteStatus>> Engine::sites() {
-  std::vector<Shard::SiteStatus> all;
+StatusOr<std::vector<LaneStatus>> Engine::sites() {
+  std::vector<LaneStatus> all;
   for (uint32_t number = 0; number < peers_->shard_count; ++number) {
-    auto out = std::make_shared<std::vector<Shard::SiteStatus>>();
-    RETURN_IF_ERROR(
-        ask(number, [this, number, out] { *out = peers_->shards[number]->site_status(); }));
-    all.insert(all.end(), out->begin(), out->end());
+    auto done = std::make_shared<std::promise<std::vector<LaneStatus>>>();
+    std::future<std::vector<LaneStatus>> answered = done->get_future();
+    if (!peers_->post(number, [this, number, done] {
+          Shard& shard = *peers_->shards[number];
+          if (shard.draining()) return done->set_value({});
+          shard.services().spawn(survey_lanes(
+              shard, [done](std::vector<LaneStatus> lanes) { done->set_value(std::move(lanes)); }));
+        })) {
+      return unavailable("shard " + std::to_string(number) + " is not running or too busy");
+    }
+    ASSIGN_OR_RETURN(
+        std::vector<LaneStatus> lanes,
+        answer_of(answered, kQueryTimeout, "shard " + std::to_string(number) + " does not answer"));
+    for (LaneStatus& lane : lanes) all.push_back(std::move(lane));
   }
   return all;
+}
+
+std::vector<ShardLoad> Engine::loads() const {
+  std::vector<ShardLoad> loads;
+  for (uint32_t number = 0; number < peers_->shard_count; ++number) {
+    const int32_t dns = peers_->loads[number].dns_wait.load(std::memory_order_relaxed);
+    loads.push_back({.busy = peers_->busy(number, monotonic_now()), .dns_wait = dns / 1'000.0});
+  }
+  return loads;
 }
 
 namespace {
@@ -325,8 +405,16 @@ namespace {
 Task<> explain(Shard& shard, std::string domain,
                std::shared_ptr<std::promise<ExplainedRoute>> done) {
   ExplainedRoute explained;
-  explained.route = co_await shard.resolver().route(domain, &explained.trace);
+  RoutePtr route = co_await shard.resolver().route(domain, &explained.trace);
+  explained.route = shard.placed(domain, std::move(route));
   explained.lives = std::max(explained.route->expires - shard.now(), Duration(0));
+  if (explained.route->usable()) {
+    explained.sources =
+        limits_of_sources(shard.rules().shaping(), domain, *explained.route, shard.config());
+    explained.tls = forecast_tls(shard.rules().shaping(), domain, *explained.route, shard.config());
+    const bool known = explained.route->sts != nullptr;
+    explained.sts = known ? words_of(explained.route->sts) : explained.trace.sts;
+  }
   done->set_value(std::move(explained));
 }
 
@@ -342,17 +430,22 @@ StatusOr<ExplainedRoute> Engine::resolve(const std::string& domain) {
       })) {
     return unavailable("shard " + std::to_string(home) + " is too busy");
   }
-  if (answered.wait_for(kResolveTimeout) != std::future_status::ready) {
-    return unavailable("DNS does not answer for " + domain);
-  }
-  // A shard that drains drops the question, and the promise with it.
-  ExplainedRoute explained;
-  try {
-    explained = answered.get();
-  } catch (const std::future_error&) {
-    return unavailable("sluice is stopping");
-  }
+  ASSIGN_OR_RETURN(ExplainedRoute explained,
+                   answer_of(answered, kResolveTimeout, "DNS does not answer for " + domain));
   explained.servers = dns_servers_;
+  if (!explained.route->usable()) return explained;
+  const uint32_t owner = peers_->owner_of(explained.route->site);
+  struct Learnt {
+    std::vector<DepthNote> depths;
+    std::vector<std::string> broken_tls;
+  };
+  auto learnt = std::make_shared<Learnt>();
+  RETURN_IF_ERROR(ask(owner, [this, owner, site = explained.route->site, learnt] {
+    learnt->depths = peers_->shards[owner]->depth_notes(site);
+    learnt->broken_tls = peers_->shards[owner]->broken_tls(site);
+  }));
+  explained.depths = std::move(learnt->depths);
+  explained.broken_tls = std::move(learnt->broken_tls);
   return explained;
 }
 
@@ -365,6 +458,28 @@ StatusOr<std::vector<RowPlace>> Engine::in_flight(const std::string& job) {
     all.insert(all.end(), out->begin(), out->end());
   }
   return all;
+}
+
+std::vector<Duration> Engine::dns_waits() const {
+  std::vector<Duration> waits;
+  for (uint32_t number = 0; number < peers_->shard_count; ++number) {
+    waits.emplace_back(peers_->dns_waits[number].value.load(std::memory_order_relaxed));
+  }
+  return waits;
+}
+
+StatusOr<WorkStats> Engine::work_stats() {
+  WorkStats sum;
+  for (uint32_t number = 0; number < peers_->shard_count; ++number) {
+    auto out = std::make_shared<WorkStats>();
+    RETURN_IF_ERROR(ask(number, [this, number, out] {
+      out->ring_enters = peers_->shards[number]->io().enters();
+      out->recorded = peers_->shards[number]->recorder().latency();
+    }));
+    sum.ring_enters += out->ring_enters;
+    sum.recorded.merge(out->recorded);
+  }
+  return sum;
 }
 
 StatusOr<Journal::Stats> Engine::journal_stats() {

@@ -16,13 +16,19 @@
 #include <thread>
 #include <vector>
 
+#include "engine/compose/sender_keys.h"
 #include "engine/model/configuration.h"
 #include "engine/model/limits.h"
 #include "engine/shard/intake.h"
+#include "engine/shard/limits_in_force.h"
 #include "engine/shard/peers.h"
 #include "engine/shard/shard.h"
+#include "engine/shard/tls_forecast.h"
 
 namespace sluice {
+
+class StsFetcher;
+class StsStore;
 
 // Cores that this process may run on.
 uint32_t usable_cores();
@@ -36,8 +42,19 @@ Status fit_connections(Configuration& config, std::string& warning);
 struct ExplainedRoute {
   RoutePtr route;
   RouteTrace trace;
-  Duration lives{};     // until it is asked for again
-  std::string servers;  // where names are asked for
+  Duration lives{};               // until it is asked for again
+  std::string servers;            // where names are asked for
+  std::vector<DepthNote> depths;  // what was learnt of its exchangers
+  std::vector<SourceLimits> sources;
+  std::vector<TlsForecast> tls;
+  std::string sts;                      // the domain's MTA-STS policy, in words; "" without
+  std::vector<std::string> broken_tls;  // where it did not work lately, in words
+};
+
+// What sending costs, of all shards together.
+struct WorkStats {
+  uint64_t ring_enters = 0;  // system calls of the rings
+  LatencyCounts recorded;    // from taken to durably recorded
 };
 
 class Engine {
@@ -45,7 +62,7 @@ class Engine {
   static constexpr Duration kQueryTimeout = std::chrono::seconds(5);
   static constexpr Duration kResolveTimeout = std::chrono::seconds(30);
 
-  Engine(Configuration config, Limits limits);
+  Engine(Configuration config, Limits limits, SenderKeys keys = {});
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   // REQUIRES: never started, start() failed, or wait() has returned.
@@ -65,16 +82,23 @@ class Engine {
   void reload(const Configuration& changed);
 
   StatusOr<std::vector<JobStatus>> jobs();
-  StatusOr<std::vector<Shard::SiteStatus>> sites();
+  // One entry a lane and shard; of each shard those where most rows wait, and the others as one.
+  StatusOr<std::vector<LaneStatus>> sites();
+  // By shard.
+  std::vector<ShardLoad> loads() const;
   // From the cache that mail uses; asks DNS for what is missing there. `domain`: A-labels.
   StatusOr<ExplainedRoute> resolve(const std::string& domain);
   // Rows of a job that are in flight or not yet synced, in no order.
   StatusOr<std::vector<RowPlace>> in_flight(const std::string& job);
   // Of all shards together; the longest commit of any.
   StatusOr<Journal::Stats> journal_stats();
+  StatusOr<WorkStats> work_stats();
+  // How long each shard has had mail only for domains that DNS had not answered.
+  std::vector<Duration> dns_waits() const;
 
   // Ends when what is asked is durable.
   Status command(const std::string& job, JobEvent event);
+  Status resume_unread(const std::string& job);
   Status pause_site(const std::string& site, bool paused);
 
   uint32_t shard_count() const { return peers_->shard_count; }
@@ -82,6 +106,7 @@ class Engine {
   std::string describe_limits() const;
 
  private:
+  Status prepare_sts();
   struct Thread;
   void run_shard(Thread& thread);
   // Runs `query` on a shard's thread and waits for it.
@@ -89,6 +114,9 @@ class Engine {
   // Runs `start` on shard 0's thread and waits for the reply that it is given.
   Status ask_intake(std::function<void(Intake&, Intake::Reply)> start);
 
+  // The store outlives the fetcher, which outlives the shards; null: MTA-STS is off.
+  std::unique_ptr<StsStore> sts_store_;
+  std::unique_ptr<StsFetcher> sts_fetcher_;
   std::unique_ptr<Peers> peers_;
   std::unique_ptr<resolver_cache::Cache> cache_;
   std::vector<std::unique_ptr<Thread>> threads_;

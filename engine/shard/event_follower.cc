@@ -22,6 +22,7 @@ constexpr Duration kTryAgain = std::chrono::seconds(10);
 // The journal comes first: without it nothing is sent, and it may be on the same file system.
 constexpr uint64_t kFreeBytesMin = 64UL << 20;
 constexpr std::string_view kFollowedMark = "followed-1";
+constexpr EnhancedCode kNoSuchMailbox{5, 1, 1};
 
 }  // namespace
 
@@ -60,6 +61,7 @@ EventFollower::EventFollower(Loop& loop, const Configuration& config, const Spoo
       journal_directory_(spool.journal),
       followed_path_(SpoolPaths::child(spool.journal, followed_file_name(series))),
       record_directory_(record_directory(config, spool)),
+      bounces_directory_(config.suppress.hard_bounces ? spool.suppress_index : std::string()),
       rotate_bytes_(config.record.rotate_bytes),
       journal_(journal),
       listener_(std::move(listener)),
@@ -90,6 +92,7 @@ Task<> EventFollower::run() {
     rows_.clear();
     log_.close();
     lines_.clear();
+    bounces_.clear();
     unsaved_ = false;
     if (status.ok()) break;
     log(LogLevel::kWarning, "the event record stands still: " + message_of(status) +
@@ -261,6 +264,7 @@ bool EventFollower::tell(const JournalEntry& entry, bool with_address) {
     context.row = row.number;
     context.recipient = row.address;
     context.queue = row.domain;
+    note_bounce(entry, row.address);
   } else {
     ++stats_.unknown_rows;
   }
@@ -269,6 +273,25 @@ bool EventFollower::tell(const JournalEntry& entry, bool with_address) {
   append_event(lines_, entry, context);
   ++stats_.events;
   return true;
+}
+
+// What a receiver said of the mailbox, not what was decided here.
+void EventFollower::note_bounce(const JournalEntry& entry, std::string_view recipient) {
+  if (bounces_directory_.empty() || entry.state != State::kBounced || entry.code == 0) return;
+  if (!(entry.enhanced == kNoSuchMailbox)) return;
+  bounces_ += recipient;
+  bounces_ += '\n';
+}
+
+// The name says up to where: after a crash the same file is written again.
+Task<Status> EventFollower::hand_over_bounces() {
+  if (bounces_.empty()) co_return Status();
+  const std::string name = followed_file_name(series_) + "-" + std::to_string(position_.file) +
+                           "-" + std::to_string(position_.offset) + ".bounced";
+  const std::string path = SpoolPaths::child(bounces_directory_, name);
+  const Status written = co_await files_.write_durably(path, bounces_);
+  if (written.ok()) bounces_.clear();
+  co_return written;
 }
 
 std::string_view EventFollower::source_address(const JournalEntry& entry) const {
@@ -293,6 +316,8 @@ Task<Status> EventFollower::save() {
   } else {
     status = co_await log_.sync();
   }
+  if (!status.ok()) co_return status;
+  status = co_await hand_over_bounces();
   if (!status.ok()) co_return status;
   position_.events = log_.bytes();
   status = co_await files_.write_durably(followed_path_, encode_followed(position_));

@@ -8,6 +8,9 @@
 //   a crash it goes on from there: events since are written again with the same id, none is missed.
 // HOW IT STAYS OUT OF THE WAY. Rests while nothing is new; works in slices of kSlice verdicts and
 //   lets all else run between them; begins a second after the start, for recovery comes first.
+// HARD BOUNCES. With [suppress] hard_bounces the addresses that a receiver refused with 5.1.1 are
+//   left in suppress.index/, in a file of their own that is there whole before the position behind
+//   them is durable: who keeps the lists takes them up (suppressor.h).
 // OWNERSHIP. What the constructor is given outlives it. run() is started once, in a gate of the
 //   owner, which is closed before it goes.
 // THREAD. The loop's.
@@ -87,6 +90,8 @@ class EventFollower {
   Task<StatusOr<Read>> read_some();
   Task<Status> tell_entries();
   bool tell(const JournalEntry& entry, bool with_address);
+  void note_bounce(const JournalEntry& entry, std::string_view recipient);
+  Task<Status> hand_over_bounces();
   Task<Status> flush();
   Task<Status> save();
   Status check_room() const;
@@ -103,6 +108,7 @@ class EventFollower {
   const std::string journal_directory_;
   const std::string followed_path_;
   const std::string record_directory_;
+  const std::string bounces_directory_;  // empty: hard bounces are not collected
   const uint64_t rotate_bytes_;
   Journal* const journal_;
   const Listener listener_;
@@ -121,6 +127,7 @@ class EventFollower {
   std::unique_ptr<JournalParser> parser_;
   uint32_t verdicts_ = 0;  // read of the open file
   std::string lines_;
+  std::string bounces_;  // addresses, one a line
   bool unsaved_ = false;
   Instant save_at_{};
   bool stopping_ = false;

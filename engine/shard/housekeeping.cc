@@ -1,8 +1,6 @@
 #include "engine/shard/housekeeping.h"
 
 #include <algorithm>
-#include <map>
-#include <optional>
 #include <vector>
 
 #include "engine/base/log.h"
@@ -52,46 +50,21 @@ uint32_t sweep_done(Io& io, const SpoolPaths& spool, WallTime oldest_kept) {
   return removed;
 }
 
-// When the oldest job that is still there was taken; nothing when there is none.
-std::optional<WallTime> oldest_job(Io& io, const SpoolPaths& spool) {
-  std::optional<WallTime> oldest;
-  for (const std::string& directory : {spool.active, spool.done}) {
-    for (const std::string& name : names_in(io, directory)) {
-      const std::optional<JobId> id = parse_job_id(name);
-      if (id && (!oldest || id->created < *oldest)) oldest = id->created;
-    }
+// Keeps the header: such a file has no records, and the series no gap.
+bool empty_journal_file(Io& io, const std::string& path) {
+  const StatusOr<FileStat> stat = io.stat(path);
+  if (!stat.ok() || stat->bytes <= kFileHeaderBytes) return false;
+  if (const Status status = io.truncate(path, kFileHeaderBytes); !status.ok()) {
+    log(LogLevel::kWarning, message_of(status));
+    return false;
   }
-  return oldest;
+  return true;
 }
 
-uint32_t sweep_journal(Io& io, const SpoolPaths& spool,
-                       const std::map<uint32_t, uint32_t>& followed, WallTime now) {
-  const WallTime before = oldest_job(io, spool).value_or(now);
-  const std::vector<std::string> names = names_in(io, spool.journal);
-  std::map<uint32_t, uint32_t> newest;
-  for (const std::string& name : names) {
-    if (const auto file = parse_journal_file_name(name)) {
-      uint32_t& number = newest[file->shard];
-      number = std::max(number, file->number);
-    }
-  }
-  uint32_t removed = 0;
-  for (const std::string& name : names) {
-    const auto file = parse_journal_file_name(name);
-    if (!file || newest[file->shard] == file->number) continue;
-    const auto needed = followed.find(file->shard);
-    if (needed == followed.end() || file->number >= needed->second) continue;
-    const std::string path = spool.journal + "/" + name;
-    const StatusOr<FileStat> stat = io.stat(path);
-    // A job id counts whole seconds: one second of doubt.
-    if (!stat.ok() || stat->modified + std::chrono::seconds(1) >= before) continue;
-    if (const Status status = io.remove_file(path); !status.ok()) {
-      log(LogLevel::kWarning, message_of(status));
-      continue;
-    }
-    ++removed;
-  }
-  return removed;
+bool remove_journal_file(Io& io, const std::string& path) {
+  const Status status = io.remove_file(path);
+  if (!status.ok()) log(LogLevel::kWarning, message_of(status));
+  return status.ok();
 }
 
 }  // namespace
@@ -104,8 +77,63 @@ Status remove_tree(Io& io, const std::string& path) {
 Swept sweep_spool(Io& io, const SpoolPaths& spool, const SweepOptions& options, WallTime now) {
   Swept swept;
   swept.jobs = sweep_done(io, spool, now - options.keep_done);
-  swept.journal_files = sweep_journal(io, spool, options.followed, now);
   swept.event_files = remove_event_files(io, options.record_directory, now - options.keep_events);
+  return swept;
+}
+
+std::set<std::string> jobs_without_outcomes(Io& io, const SpoolPaths& spool) {
+  std::set<std::string> jobs;
+  for (const std::string& id : names_in(io, spool.done)) {
+    const JobPaths paths(spool.done_job(id));
+    if (parse_job_id(id) && !io.stat(paths.outcomes).ok()) jobs.insert(id);
+  }
+  return jobs;
+}
+
+JournalSwept sweep_journal(Io& io, const SpoolPaths& spool, const JournalSweep& sweep,
+                           JournalJobs& jobs) {
+  JournalSwept swept;
+  const std::vector<std::string> names = names_in(io, spool.journal);
+  const StatusOr<std::vector<std::string>> active = io.list(spool.active);
+  if (!active.ok()) {
+    log(LogLevel::kWarning, "the journal is not tidied: " + message_of(active.status()));
+    return swept;
+  }
+  swept.needed = sweep.without_outcomes;
+  swept.needed.insert(active->begin(), active->end());
+  std::vector<JournalPlace> files;
+  for (const std::string& name : names) {
+    if (const auto file = parse_journal_file_name(name))
+      files.push_back({file->shard, file->number});
+  }
+  std::sort(files.begin(), files.end());
+  bool gapless = true;  // all files of the series before this one are gone
+  for (size_t i = 0; i < files.size(); ++i) {
+    const JournalPlace& file = files[i];
+    if (i == 0 || files[i - 1].shard != file.shard) gapless = true;
+    const bool newest = i + 1 == files.size() || files[i + 1].shard != file.shard;
+    const auto followed = sweep.followed.find(file.shard);
+    if (newest || followed == sweep.followed.end() || file.number >= followed->second) {
+      gapless = false;
+      continue;
+    }
+    const JournalJobs::Use use = jobs.use_of(file, swept.needed);
+    if (use == JournalJobs::Use::kUnknown) swept.unknown.push_back(file);
+    if (use != JournalJobs::Use::kNotNeeded) {
+      gapless = false;
+      continue;
+    }
+    const std::string path =
+        SpoolPaths::child(spool.journal, journal_file_name(file.shard, file.number));
+    if (!gapless) {
+      if (empty_journal_file(io, path)) ++swept.emptied;
+    } else if (remove_journal_file(io, path)) {
+      jobs.forget(file);
+      ++swept.removed;
+    } else {
+      gapless = false;
+    }
+  }
   return swept;
 }
 

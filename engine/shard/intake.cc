@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "engine/base/log.h"
-#include "engine/shard/housekeeping.h"
 #include "engine/shard/job_loader.h"
 #include "engine/shard/job_transfer.h"
 #include "engine/shard/shard.h"
@@ -32,7 +31,12 @@ void Peers::job_ended(const JobPtr& job) {
 }
 
 Intake::Intake(Shard& home)
-    : home_(home), pause_(home.loop()), house_pause_(home.loop()), list_room_(home.loop()) {
+    : home_(home),
+      suppressor_(home),
+      pause_(home.loop()),
+      house_pause_(home.loop()),
+      list_room_(home.loop()),
+      condensing_(home.loop(), home.peers().spool, [&home] { return home.draining(); }) {
   home.peers().intake = this;
 }
 
@@ -45,16 +49,12 @@ Status Intake::prepare() {
   if (const StatusOr<FileStat> there = io.stat(spool.incoming); !there.ok()) {
     RETURN_IF_ERROR(io.make_directory(spool.incoming, 02770));
   }
-  for (const std::string& path :
-       {spool.active, spool.journal, spool.done, spool.failed, spool.suppress}) {
+  for (const std::string& path : {spool.active, spool.journal, spool.done, spool.failed}) {
     if (!io.stat(path).ok()) RETURN_IF_ERROR(io.make_directory(path, 0750));
   }
-  ASSIGN_OR_RETURN(const std::vector<std::string> lists, io.list(spool.suppress));
-  if (!lists.empty()) {
-    return not_built("suppression lists are not built yet, and " + spool.suppress + "/" +
-                     lists.front() + " is one: move it away if mail may go to those recipients");
-  }
-  return {};
+  ASSIGN_OR_RETURN(const std::vector<std::string> journals, io.list(spool.journal));
+  ran_before_ = !journals.empty();
+  return suppressor_.prepare();
 }
 
 Task<bool> Intake::post_to(uint32_t shard, std::function<void(Shard&)> message) {
@@ -75,6 +75,10 @@ Task<bool> Intake::post_to(uint32_t shard, std::function<void(Shard&)> message) 
 // Makes a job known to all shards, before any of its segments.
 Task<bool> Intake::enroll(const JobPtr& job) {
   job->index = jobs_made_++;
+  if (job->spec.send.rate) {
+    job->limits = home_.peers().shared_limits.scope("job " + job->id);
+    job->rate = job->limits->message_rate(job->spec.send.rate, home_.now());
+  }
   for (uint32_t shard = 0; shard < home_.peers().shard_count; ++shard) {
     std::function<void(Shard&)> message = [job](Shard& s) { s.register_job(job); };
     const bool posted = co_await post_to(shard, std::move(message));
@@ -83,9 +87,9 @@ Task<bool> Intake::enroll(const JobPtr& job) {
   co_return true;
 }
 
-Task<bool> Intake::publish(SegmentPtr segment) {
+Task<bool> Intake::publish(SegmentPtr segment, IndexPtr index) {
   for (uint32_t shard = 0; shard < home_.peers().shard_count; ++shard) {
-    std::function<void(Shard&)> message = [segment](Shard& s) { s.publish(segment); };
+    std::function<void(Shard&)> message = [segment, index](Shard& s) { s.publish(segment, index); };
     const bool posted = co_await post_to(shard, std::move(message));
     if (!posted) co_return false;
   }
@@ -114,7 +118,23 @@ Task<> Intake::watch() {
         home_.services().spawn(take(name));
       }
     }
+    look_at_paces();
     co_await pause_.lasting(kLookInterval);
+  }
+}
+
+void Intake::look_at_paces() {
+  Peers& peers = home_.peers();
+  dns_waits_.resize(peers.shard_count);
+  for (uint32_t shard = 0; shard < peers.shard_count; ++shard) {
+    const int64_t spent = peers.dns_waits[shard].value.load(std::memory_order_relaxed);
+    dns_waits_[shard].add(home_.now(), Duration(spent));
+    const double share = dns_waits_[shard].share();
+    peers.loads[shard].dns_wait.store(share < 0 ? -1 : static_cast<int32_t>(share * 1'000),
+                                      std::memory_order_relaxed);
+  }
+  for (const auto& active : active_) {
+    active->pace.add(sample_of(active->job->progress.snapshot(), home_.now()));
   }
 }
 
@@ -126,24 +146,6 @@ void Intake::complain_of(const std::string& directory, const Status& why) {
   log(LogLevel::kWarning, "a job that was dropped cannot be taken: " + message_of(why) +
                               "; let the group that sluice runs as read it: chmod -R g+rX " +
                               directory);
-}
-
-Task<> Intake::keep_house() {
-  while (!home_.draining()) {
-    const SpoolPaths& spool = home_.peers().spool;
-    const Swept swept = sweep_spool(home_.io(), spool,
-                                    {.keep_done = home_.config().spool.keep_done,
-                                     .keep_events = home_.config().record.keep,
-                                     .record_directory = record_directory(home_.config(), spool),
-                                     .followed = told_},
-                                    home_.wall_now());
-    if (swept.jobs + swept.journal_files + swept.event_files > 0) {
-      log(LogLevel::kInfo, "removed " + std::to_string(swept.jobs) + " finished jobs, " +
-                               std::to_string(swept.journal_files) + " journal files and " +
-                               std::to_string(swept.event_files) + " event files");
-    }
-    co_await house_pause_.lasting(std::chrono::hours(1));
-  }
 }
 
 // True when a job has, or had, that id: whatever lies under it belongs to that job.
@@ -247,6 +249,7 @@ Task<Status> Intake::begin_job(std::string id) {
   load.id = id;
   load.created = home_.wall_now();
   load.shards = home_.peers().shard_count;
+  load.keys = home_.peers().keys;
   StatusOr<JobPtr> job = co_await load_job(home_.loop(), home_.config(), home_.limits(), load);
   if (!job.ok()) co_return job.status();
   const bool enrolled = co_await enroll(*job);
@@ -316,10 +319,16 @@ Task<> Intake::finish(JobPtr job) {
   summary.created = job->created;
   summary.finished = home_.wall_now();
   const std::string done = home_.peers().spool.done_job(job->id);
+  bool condensed = false;
   bool moved = false;
   while (!home_.draining()) {
     Status status;
-    if (!moved) {
+    if (!condensed) {
+      status = co_await condense(job);
+      if (absl::IsAborted(status)) break;
+      condensed = status.ok();
+    }
+    if (status.ok() && !moved) {
       status =
           co_await files->write_durably(JobPaths(job->directory).summary, summary_json(summary));
       if (status.ok()) status = home_.io().rename(job->directory, done);
@@ -337,6 +346,7 @@ Task<> Intake::finish(JobPtr job) {
                          summary.created, summary.finished, {}};
   remember(status);
   std::erase_if(active_, [&](const auto& active) { return active->job == job; });
+  house_pause_.cut();
   for (uint32_t shard = 0; shard < home_.peers().shard_count; ++shard) {
     std::function<void(Shard&)> message = [index = job->index](Shard& s) { s.forget_job(index); };
     const bool posted = co_await post_to(shard, std::move(message));
@@ -352,12 +362,18 @@ void Intake::remember(JobStatus status) {
 JobStatus Intake::status_of(const Active& active) const {
   const Job& job = *active.job;
   const std::string phase = job.cancelled ? "cancelling" : job.paused ? "paused" : active.phase;
-  return {job.id, job.spec.name, phase, job.progress.snapshot(), job.created, {}, {}};
+  JobStatus status{job.id, job.spec.name, phase, job.progress.snapshot(), job.created, {}, {}};
+  status.pace.lately = active.pace.figures();
+  status.error = active.error;
+  if (active.taker) status.pace.list_read = active.taker->list_read();
+  status.pace.as_of = home_.wall_now();
+  return status;
 }
 
 std::vector<JobStatus> Intake::status() const {
   std::vector<JobStatus> out;
   for (const auto& active : active_) out.push_back(status_of(*active));
+  for (const Held& held : held_) out.push_back(held.status);
   out.insert(out.end(), remembered_.begin(), remembered_.end());
   return out;
 }

@@ -3,8 +3,11 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "engine/base/crc32c.h"
 
 namespace sluice {
+
+uint64_t domain_turn(std::string_view domain) { return crc32c(domain, 0); }
 
 uint32_t Job::source_of(SegmentNumber segment, uint32_t block) const {
   CHECK(!members.empty());
@@ -33,11 +36,10 @@ bool PublishedSegment::is_waiting(SegmentRow row) const {
   return at == deferred.end() || at->row != row;
 }
 
-uint32_t PublishedSegment::waiting_rows(uint32_t block) const {
-  const BlockEntry entry = index.block(block);
-  if (!recovered) return entry.row_count;
+uint32_t PublishedSegment::waiting_rows(const BlockEntry& block) const {
+  if (!recovered) return block.row_count;
   uint32_t count = 0;
-  for (uint32_t i = 0; i < entry.row_count; ++i) count += is_waiting(entry.first_row + i) ? 1U : 0U;
+  for (uint32_t i = 0; i < block.row_count; ++i) count += is_waiting(block.first_row + i) ? 1U : 0U;
   return count;
 }
 

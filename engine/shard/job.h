@@ -18,7 +18,7 @@
 #include "engine/model/progress.h"
 #include "engine/model/row.h"
 #include "engine/record/recovery.h"
-#include "engine/schedule/gcra.h"
+#include "engine/schedule/shared_limits.h"
 #include "engine/spool/segment_reader.h"
 
 namespace sluice {
@@ -34,6 +34,7 @@ struct Job {
   std::vector<std::string> columns;
   uint32_t address_column = 0;
   std::unique_ptr<const MessageTemplate> message;
+  std::vector<std::string> message_files;  // in the directory, that it was made from
   Sha256 template_hash{};
 
   // The sources of its pool: indexes into Configuration::sources with cumulated weights.
@@ -42,8 +43,9 @@ struct Job {
     uint64_t weight_end = 0;
   };
   std::vector<Member> members;
-  // [send] rate: of the whole job, over all shards.
-  std::optional<Gcra> rate;
+  // [send] rate: of the whole job, over all shards. Null: none.
+  std::shared_ptr<ScopeLimits> limits;
+  std::shared_ptr<Gcra> rate;
 
   Progress progress;
   // Rows that are not final and durable yet, plus one while the list is being taken: whoever takes
@@ -61,20 +63,25 @@ struct Job {
 };
 using JobPtr = std::shared_ptr<Job>;
 
+// By which a domain is told from others where they take turns.
+uint64_t domain_turn(std::string_view domain);
+
+// Its index is on disk: segment_indexes.h.
 struct PublishedSegment {
   JobPtr job;
-  uint32_t ref = 0;  // its number within this process
+  uint32_t ref = 0;          // its number within this process,
+  SegmentNumber number = 0;  // and within its job
+  uint32_t rows = 0;
   std::string path;
-  SegmentIndex index;
   // At a restart: what the journal says of its rows.
   std::optional<SegmentRecovery> recovered;
 
-  SegmentNumber number() const { return index.meta().number; }
   // Neither final nor deferred: a first attempt is still due.
   bool is_waiting(SegmentRow row) const;
   // Such rows of a block.
-  uint32_t waiting_rows(uint32_t block) const;
+  uint32_t waiting_rows(const BlockEntry& block) const;
 };
 using SegmentPtr = std::shared_ptr<const PublishedSegment>;
+using IndexPtr = std::shared_ptr<const SegmentIndex>;
 
 }  // namespace sluice

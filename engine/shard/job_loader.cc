@@ -10,6 +10,7 @@
 #include "engine/shard/file_tasks.h"
 #include "engine/shard/job_transfer.h"
 #include "engine/shard/list_source.h"
+#include "engine/shard/message_files.h"
 #include "engine/spool/job_directory.h"
 
 namespace sluice {
@@ -28,15 +29,12 @@ std::string what_there_is(Io& io, const std::string& directory, const std::strin
   return "; there is " + escaped(join(some, ", "), 400);
 }
 
-// A file that job.toml names; no name, no text.
-Task<StatusOr<std::string>> read_part_of_job(Io& io, FileTasks& files, std::string directory,
-                                             std::string name, const char* key) {
-  if (name.empty()) co_return std::string();
-  const Status good = check_job_file(io, directory, name, key);
-  if (!good.ok()) co_return good;
-  StatusOr<std::string> text = co_await files.read_whole(directory + "/" + name, kTemplateBytesMax);
-  if (!text.ok()) co_return annotate(text.status(), job_file_words(name, key));
-  co_return text;
+// What the message is made from; unchanged for a job without partials and attachments.
+Sha256 hash_of(const std::string& toml, const TemplateInput& input) {
+  std::string whole = toml + '\0' + input.text + '\0' + input.html + '\0' + input.eml;
+  for (const auto& [path, contents] : input.partials) whole += '\0' + path + '\0' + contents;
+  for (const std::string& contents : input.attachments) whole += '\0' + to_hex(sha256(contents));
+  return sha256(whole);
 }
 
 Status find_pool(const Configuration& config, Job& job) {
@@ -80,6 +78,7 @@ struct Workbench {
   explicit Workbench(Loop& loop) : files(loop) {}
   FileTasks files;
   std::unique_ptr<ListSource> list;
+  SenderKeys keys;
 };
 
 Task<Status> load_into(Loop& loop, const Configuration& config, const Limits& limits, Job& job,
@@ -94,18 +93,9 @@ Task<Status> load_into(Loop& loop, const Configuration& config, const Limits& li
   job.spec = std::move(*spec);
 
   TemplateInput input;
-  StatusOr<std::string> part = co_await read_part_of_job(io, bench.files, job.directory,
-                                                         job.spec.message.text, "message.text");
-  if (!part.ok()) co_return part.status();
-  input.text = std::move(*part);
-  part = co_await read_part_of_job(io, bench.files, job.directory, job.spec.message.html,
-                                   "message.html");
-  if (!part.ok()) co_return part.status();
-  input.html = std::move(*part);
-  part = co_await read_part_of_job(io, bench.files, job.directory, job.spec.message.eml,
-                                   "message.eml");
-  if (!part.ok()) co_return part.status();
-  input.eml = std::move(*part);
+  const Status read = co_await read_message_files(io, bench.files, job.directory, job.spec, input,
+                                                  job.message_files);
+  if (!read.ok()) co_return read;
 
   const std::string list_path = job.directory + "/" + job.spec.list.file;
   const Status list_there = check_job_file(io, job.directory, job.spec.list.file, "list.file");
@@ -125,11 +115,14 @@ Task<Status> load_into(Loop& loop, const Configuration& config, const Limits& li
   input.columns = job.columns;
   input.job_id = job.id;
   input.host = config.smtp.hello;
-  job.template_hash = sha256(*toml + '\0' + input.text + '\0' + input.html + '\0' + input.eml);
+  input.dkim_keys = bench.keys.dkim;
+  input.token_keys = bench.keys.tokens;
+  input.verp_delimiter = config.verp.delimiter;
+  for (const DkimEntry& entry : config.dkim) input.signing_domains.push_back(entry.domain);
+  job.template_hash = hash_of(*toml, input);
   StatusOr<std::unique_ptr<const MessageTemplate>> message = MessageTemplate::compile(input);
   if (!message.ok()) co_return message.status();
   job.message = std::move(*message);
-  if (job.spec.send.rate) job.rate.emplace(*job.spec.send.rate);
   co_return Status();
 }
 
@@ -170,6 +163,7 @@ Task<StatusOr<JobPtr>> load_job(Loop& loop, const Configuration& config, const L
   job->directory = load.directory;
   job->created = load.created;
   const auto bench = std::make_unique<Workbench>(loop);
+  bench->keys = load.keys;
   const Status status = co_await load_into(loop, config, limits, *job, *bench);
   if (!status.ok()) co_return status;
   co_return job;

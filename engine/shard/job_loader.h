@@ -3,12 +3,14 @@
 // Reads job.toml, the files that it names and the beginning of the list; compiles the template
 // against the list's columns; finds the pool. Errors name file, line and mend: they become
 // failed/JOB/error.txt as they are. Thread: the shard's.
-// LIMITS. job.toml 1 MiB; text, html and eml 16 MiB each.
+// LIMITS. job.toml 1 MiB; templates, partials and attachments as message_files.h says.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "engine/base/status.h"
+#include "engine/compose/sender_keys.h"
 #include "engine/model/configuration.h"
 #include "engine/model/limits.h"
 #include "engine/ring/loop.h"
@@ -22,6 +24,7 @@ struct JobLoad {
   std::string id;
   WallTime created{};
   uint32_t shards = 1;
+  SenderKeys keys = {};  // none: messages are made unsigned, and tokens of "x"
 };
 
 // `loop`, `config` and `limits` outlive the task.

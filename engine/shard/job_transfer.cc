@@ -93,6 +93,25 @@ Task<Result> JobTransfer::bring_list(std::string name) {
   co_return result_of(status);
 }
 
+Task<Result> JobTransfer::bring_message(JobSpec::Message message) {
+  const std::vector<MessageFile> files = message_files_of(message);
+  for (const MessageFile& file : files) {
+    const std::string name = file.name;
+    Result result = co_await copy_small(name, file.key, file.bytes_max);
+    if (result.fate != Fate::kDone) co_return result;
+    if (!file.is_template) continue;
+    PartialSearch search(claimed_, name);
+    search.look_in(copied_);
+    for (auto path = search.next(loop_.io()); path; path = search.next(loop_.io())) {
+      const std::string partial = *path;
+      result = co_await copy_small(partial, nullptr, kTemplateBytesMax);
+      if (result.fate != Fate::kDone) co_return result;
+      search.look_in(copied_);
+    }
+  }
+  co_return Result();
+}
+
 Task<Result> JobTransfer::bring() {
   Io& io = loop_.io();
   Status status = io.make_directory(arriving_, 0750);
@@ -102,16 +121,8 @@ Task<Result> JobTransfer::bring() {
   if (result.fate != Fate::kDone) co_return result;
   StatusOr<JobSpec> spec = parse_job(copied_, "job.toml");
   if (!spec.ok()) co_return Result{Fate::kRefused, spec.status()};
-  const JobSpec::Message& message = spec->message;
-  const std::pair<const std::string*, const char*> parts[] = {{&message.text, "message.text"},
-                                                              {&message.html, "message.html"},
-                                                              {&message.eml, "message.eml"}};
-  for (const auto& part : parts) {
-    if (part.first->empty()) continue;
-    const std::string name = *part.first;
-    result = co_await copy_small(name, part.second, kTemplateBytesMax);
-    if (result.fate != Fate::kDone) co_return result;
-  }
+  result = co_await bring_message(spec->message);
+  if (result.fate != Fate::kDone) co_return result;
   copied_.clear();
   const std::string list = spec->list.file;
   result = co_await bring_list(list);
@@ -148,8 +159,8 @@ bool JobTransfer::merge(const std::string& from, const std::string& into, int de
   if (!names.ok() || depth_left == 0) return false;
   bool all = true;
   for (const std::string& name : *names) {
-    const std::string source = from + "/" + name;
-    const std::string target = into + "/" + name;
+    const std::string source = SpoolPaths::child(from, name);
+    const std::string target = SpoolPaths::child(into, name);
     const StatusOr<FileStat> there = io.stat(target);
     const StatusOr<FileStat> here = io.stat(source);
     if (!there.ok()) {

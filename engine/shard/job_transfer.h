@@ -1,19 +1,20 @@
 // A dropped job on its way from incoming/ to active/, so that nobody edits what was taken.
 //
-// PURPOSE. claim() renames the dropped directory within incoming/ to claimed_name(id): from then on
-// it is taken. bring() makes a directory of our own in active/: job.toml and the templates are
-// copied, the list is renamed into it, or copied where it lies in a folder or belongs to somebody
-// who does not let it go. The directory gets its name when it is whole and synced. release() then
-// puts what is left in incoming/ under a name that is never taken up, and removes it. set_aside()
-// moves a refused job with all that was dropped to failed/. CRASHES. Whatever the sender is killed
-// in goes on with the same id: a claimed directory without active/ID is brought, one with it is
-// released, one with failed/ID is merged into that. No dropped file is removed before its copy is
-// durable. OWNERSHIP. One object a job; the loop and `spool` outlive it. One task at a time.
-// THREAD. The shard's. LIMITS. job.toml 1 MiB, templates 16 MiB each; copies go through 1 MiB of
-// memory. BUGS. A list that was renamed keeps its owner, who can still write to it: it is the one
-// file that is not copied. Who may write to incoming/ is trusted not to replace directories while
-// they are taken. What lies in a directory that its owner keeps closed to us cannot be removed: it
-// stays in incoming/ as released_name(id).
+// PURPOSE. claim() renames the dropped directory within incoming/ to claimed_name(id): from then
+// on it is taken. bring() makes a directory of our own in active/: job.toml, the templates, their
+// partials and the attachments are copied, the list is renamed into it, or copied where it lies
+// in a folder or belongs to somebody who does not let it go. The directory gets its name when it
+// is whole and synced. release() then puts what is left in incoming/ under a name that is never
+// taken up, and removes it. set_aside() moves a refused job with all that was dropped to failed/.
+// CRASHES. Whatever the sender is killed in goes on with the same id: a claimed directory without
+// active/ID is brought, one with it is released, one with failed/ID is merged into that. No
+// dropped file is removed before its copy is durable. OWNERSHIP. One object a job; the loop and
+// `spool` outlive it. One task at a time. THREAD. The shard's. LIMITS. job.toml 1 MiB, templates
+// 16 MiB and attachments 48 MiB each; copies go through 1 MiB of memory. BUGS. A list that was
+// renamed keeps its owner, who can still write to it: it is the one file that is not copied. Who
+// may write to incoming/ is trusted not to replace directories while they are taken. What lies in
+// a directory that its owner keeps closed to us cannot be removed: it stays in incoming/ as
+// released_name(id).
 #pragma once
 
 #include <string>
@@ -23,12 +24,12 @@
 #include "engine/ring/loop.h"
 #include "engine/ring/task.h"
 #include "engine/shard/file_tasks.h"
+#include "engine/shard/message_files.h"
 #include "engine/spool/job_directory.h"
 
 namespace sluice {
 
 inline constexpr uint64_t kJobFileBytesMax = 1UL << 20;
-inline constexpr uint64_t kTemplateBytesMax = 16UL << 20;
 
 class JobTransfer {
  public:
@@ -57,6 +58,7 @@ class JobTransfer {
   Task<> finish_setting_aside();
 
  private:
+  Task<Result> bring_message(JobSpec::Message message);
   Task<Result> copy_small(std::string name, const char* key, uint64_t bytes_max);
   Task<Result> bring_list(std::string name);
   Status make_parents(const std::string& name);

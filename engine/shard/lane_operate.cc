@@ -2,69 +2,66 @@
 #include <utility>
 
 #include "engine/shard/lane.h"
-#include "engine/shard/lane_block.h"
 #include "engine/shard/shard.h"
 
 namespace sluice {
 
-void Lane::pause_job(JobIndex job) {
+void Lane::set_aside(JobIndex job) {
   queue_.pause_job(job);
-  for (std::unique_ptr<LoadedBlock>& block : loaded_) {
-    if (block->rows_left == 0 || block->segment->segment->job->index != job) continue;
-    loaded_rows_ -= block->rows_left;
-    held_.push_back(std::move(block));
-  }
-  std::erase_if(loaded_, [](const auto& block) { return block == nullptr; });
+  ahead_.set_aside(job);
+}
+
+void Lane::bring_back(JobIndex job) {
+  const Job* known = shard_.find_job(job);
+  if (known != nullptr && known->paused) return;
+  queue_.resume_job(job);
+  ahead_.resume(job);
+}
+
+uint64_t Lane::rows_ready_of(JobIndex job, uint32_t most) const {
+  return ahead_.rows_of(job) + queue_.rows_ready_of(job, shard_.peers().clock, now(), most);
+}
+
+bool Lane::has_mail_of(JobIndex job) const {
+  const Job* known = shard_.find_job(job);
+  return known != nullptr && !known->paused && rows_ready_of(job, 1) > 0;
+}
+
+void Lane::pause_job(JobIndex job) {
+  set_aside(job);
   nudge();
 }
 
 void Lane::resume_job(JobIndex job) {
-  queue_.resume_job(job);
-  for (std::unique_ptr<LoadedBlock>& block : held_) {
-    if (block->segment->segment->job->index != job) continue;
-    loaded_rows_ += block->rows_left;
-    loaded_.push_back(std::move(block));
-  }
-  std::erase_if(held_, [](const auto& block) { return block == nullptr; });
+  // Who waits for the job's rate is brought back by its turn.
+  if (!limits_.is_waiting(job)) bring_back(job);
   nudge();
+}
+
+void Lane::forget_job(JobIndex job) {
+  limits_.forget(job);
+  queue_.resume_job(job);
+  ahead_.resume(job);
 }
 
 void Lane::cancel_job(JobIndex job) {
   const auto on_cursor = [this](const Cursor& cursor) {
     OpenSegment& segment = *shard_.find_segment(cursor.segment_ref);
-    const uint32_t domain = segment.segment->index.block(cursor.block).domain_index;
     shard_.peers().cursors[shard_.number()].value.fetch_sub(1);
-    shard_.cancel_rows(segment, segment.is_deferred(domain) ? State::kDeferred : State::kWaiting,
-                       cursor.rows);
+    const bool deferred = segment.is_deferred(cursor.block);
+    shard_.cancel_rows(segment, deferred ? State::kDeferred : State::kWaiting, cursor.rows);
   };
   queue_.remove_job(job, on_cursor, [this](const DueRow& row) { cancel_due(row); });
-  for (const std::unique_ptr<LoadedBlock>& block : loaded_) {
-    if (block->rows_left == 0 || block->segment->segment->job->index != job) continue;
-    loaded_rows_ -= block->rows_left;
-    cancel_block(*block);
-  }
-  for (const std::unique_ptr<LoadedBlock>& block : held_) {
-    if (block->segment->segment->job->index == job) cancel_block(*block);
-  }
-  std::erase_if(held_, [](const auto& block) { return block->rows_left == 0; });
+  ahead_.cancel(job, [this](OpenSegment& segment, State state, uint64_t rows) {
+    shard_.cancel_rows(segment, state, static_cast<int64_t>(rows));
+  });
+  limits_.forget(job);
   nudge();
 }
 
 void Lane::cancel_due(const DueRow& row) {
   const State state = row.first_at == 0 ? State::kWaiting : State::kDeferred;
   shard_.cancel_rows(*shard_.find_segment(row.segment_ref), state, 1);
-}
-
-void Lane::cancel_block(LoadedBlock& block) {
-  const uint64_t rows = std::exchange(block.rows_left, 0);
-  State state = State::kWaiting;
-  if (block.pick.is_due) {
-    if (block.pick.due.first_at != 0) state = State::kDeferred;
-  } else if (block.segment->is_deferred(
-                 block.segment->segment->index.block(block.block).domain_index)) {
-    state = State::kDeferred;
-  }
-  shard_.cancel_rows(*block.segment, state, static_cast<int64_t>(rows));
 }
 
 }  // namespace sluice

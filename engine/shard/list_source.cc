@@ -25,6 +25,8 @@ ListSource::~ListSource() {
 }
 
 Status ListSource::open() {
+  ASSIGN_OR_RETURN(const FileStat there, loop_.io().stat(path_));
+  bytes_ = there.bytes;
   ASSIGN_OR_RETURN(file_, loop_.io().open_file(path_, OpenMode::kRead));
   return {};
 }

@@ -4,6 +4,7 @@
 // and reader keep. ERRORS. A list that is broken as a whole; bad records come out as records.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,6 +42,11 @@ class ListSource {
   const std::vector<std::string>& columns() const { return reader_.columns(); }
   const ListPosition& position() const { return reader_.position(); }
   const Status& status() const { return status_; }
+  // Of the file's octets, packed as they are: 0 to 1.
+  double read_share() const {
+    return bytes_ == 0 ? 0
+                       : std::min(static_cast<double>(offset_) / static_cast<double>(bytes_), 1.0);
+  }
 
  private:
   bool pull_decoded();
@@ -51,6 +57,7 @@ class ListSource {
   Operation op_{done_};
   Handle file_ = kNoHandle;
   uint64_t offset_ = 0;
+  uint64_t bytes_ = 0;  // of the file
   bool file_ended_ = false;
   std::unique_ptr<char[]> buffer_;
   std::unique_ptr<ListDecoder> decoder_;

@@ -5,6 +5,7 @@
 #include "engine/base/defect.h"
 #include "engine/base/digest.h"
 #include "engine/base/log.h"
+#include "engine/shard/intake.h"
 #include "engine/shard/shard.h"
 #include "engine/spool/address.h"
 
@@ -14,6 +15,7 @@ namespace {
 constexpr uint32_t kRowsBetweenYields = 256;
 // What cannot be written to the spool is tried again after this: a full disk loses no row.
 constexpr Duration kWriteAgain = std::chrono::seconds(1);
+constexpr Duration kLookForRoom = std::chrono::milliseconds(200);
 
 }  // namespace
 
@@ -24,11 +26,14 @@ ListTaker::ListTaker(Shard& shard, JobPtr job, Publisher& publisher)
       paths_(job_->directory),
       files_(shard.loop()),
       pause_(shard.loop()),
+      runs_(shard.loop()),
       list_(shard.loop(), job_->directory + "/" + job_->spec.list.file, job_->spec.list.file,
             shard.limits()) {
   if (job_->spec.list.dedupe) {
     Random& random = shard.io().random();
-    dedupe_.emplace(shard.limits().dedupe_entries_max, SipKey{random.next(), random.next()});
+    const SipKey key{random.next(), random.next()};
+    dedupe_.emplace(shard.loop(), job_->directory + "/dedupe", key, shard.limits(),
+                    [&shard] { return shard.draining(); });
   }
 }
 
@@ -71,9 +76,18 @@ Task<Status> ListTaker::take_all() {
       if (!filled.ok()) co_return filled;
       continue;
     }
-    take_record(record);
+    const bool taken = take_record(record, Known::kNothing);
+    if (!taken) {
+      const Known known = co_await look_up(record);
+      if (known == Known::kNothing) {
+        spool_failed_ = true;  // the next start reads this row, and those gathered with it, again
+        co_return unavailable("stopped while a row was being looked up");
+      }
+      (void)take_record(record, known);
+    }
     if (++since_yield < kRowsBetweenYields) continue;
     since_yield = 0;
+    co_await make_room();
     if (segment_is_due()) {
       const Status flushed = co_await flush();
       if (!flushed.ok()) co_return flushed;
@@ -94,16 +108,63 @@ void ListTaker::refuse(const ListRecord& record, std::string_view address,
   ++meta_.rejected;
 }
 
-void ListTaker::take_record(const ListRecord& record) {
+// Addresses seen so far go to the disk when they are too many.
+Task<> ListTaker::make_room() {
+  while (dedupe_ && dedupe_->full() && !shard_.draining()) {
+    const Status spilled = co_await dedupe_->spill();
+    if (!spilled.ok() && !shard_.draining()) co_await wait_to_write_again(spilled);
+  }
+}
+
+// What the set in force, and the rows before, say of the record's address, the disk included.
+// Nothing when a drain cuts it short.
+Task<ListTaker::Known> ListTaker::look_up(const ListRecord& record) {
+  const std::string given(record.values[job_->address_column]);
+  std::string scratch;
+  const AddressResult parsed = parse_address(given, scratch);
+  while (!shard_.draining()) {
+    const SuppressionSetPtr set = shard_.peers().intake->suppressor().in_force(shard_.number());
+    const SuppressionSet::Keys keys = set->keys_of(parsed.address.address, parsed.address.domain);
+    SuppressionSet::Keys unsure;
+    const SuppressionSet::Answer answer = set->ask(keys, unsure);
+    if (answer == SuppressionSet::Answer::kSuppressed) co_return Known::kSuppressed;
+    if (answer == SuppressionSet::Answer::kClear) {
+      co_return co_await look_for_duplicate(parsed.address.address);
+    }
+    const StatusOr<bool> there = co_await runs_hold(runs_, set, unsure);
+    if (there.ok() && *there) co_return Known::kSuppressed;
+    if (there.ok()) co_return co_await look_for_duplicate(parsed.address.address);
+    if (set != shard_.peers().intake->suppressor().in_force(shard_.number())) continue;
+    shard_.peers().intake->suppressor().distrust_runs();
+    co_await wait_to_write_again(there.status());
+  }
+  co_return Known::kNothing;
+}
+
+Task<ListTaker::Known> ListTaker::look_for_duplicate(std::string_view address) {
+  if (!dedupe_) co_return Known::kClear;
+  const JobDedupe::Seen seen = dedupe_->see(address);
+  if (seen == JobDedupe::Seen::kNew) co_return Known::kClear;
+  if (seen == JobDedupe::Seen::kBefore) co_return Known::kDuplicate;
+  const std::string copy(address);
+  while (!shard_.draining()) {
+    const StatusOr<bool> before = co_await dedupe_->look_up(copy);
+    if (before.ok()) co_return *before ? Known::kDuplicate : Known::kClear;
+    co_await wait_to_write_again(before.status());
+  }
+  co_return Known::kNothing;
+}
+
+bool ListTaker::take_record(const ListRecord& record, Known known) {
   if (record.error != nullptr) {
     refuse(record, record.raw.substr(0, 200), record.error);
-    return;
+    return true;
   }
   const std::string_view given = record.values[job_->address_column];
   const AddressResult parsed = parse_address(given, scratch_);
   if (!parsed.ok()) {
     refuse(record, given, parsed.error);
-    return;
+    return true;
   }
   Row row;
   row.number = record.number;
@@ -114,14 +175,30 @@ void ListTaker::take_record(const ListRecord& record) {
   row.values = record.values;
   if (const ComposeResult fits = job_->message->check(row); !fits.ok()) {
     refuse(record, given, fits.refusal.text);
-    return;
+    return true;
   }
-  if (dedupe_ && !dedupe_->insert(row.address)) {
+  if (known == Known::kNothing) {
+    const SuppressionSet::Answer answer =
+        shard_.peers().intake->suppressor().ask(shard_.number(), row.address, row.domain);
+    if (answer == SuppressionSet::Answer::kUnsure) return false;
+    if (answer == SuppressionSet::Answer::kSuppressed) known = Known::kSuppressed;
+  }
+  if (known == Known::kSuppressed) {
+    ++meta_.suppressed;
+    return true;
+  }
+  if (known == Known::kNothing && dedupe_) {
+    const JobDedupe::Seen seen = dedupe_->see(row.address);
+    if (seen == JobDedupe::Seen::kUnsure) return false;
+    if (seen == JobDedupe::Seen::kBefore) known = Known::kDuplicate;
+  }
+  if (known == Known::kDuplicate) {
     ++meta_.duplicate;
-    return;
+    return true;
   }
-  if (defect(Defect::kLoseLastRow) && builder_->full(shard_.limits())) return;
+  if (defect(Defect::kLoseLastRow) && builder_->full(shard_.limits())) return true;
   builder_->add(row);
+  return true;
 }
 
 Task<Status> ListTaker::write_rejected() {
@@ -151,6 +228,31 @@ Task<> ListTaker::wait_to_write_again(Status why) {
   }
 }
 
+// The journal needs it more: mail that was taken goes on. False: the engine drains before there is.
+Task<bool> ListTaker::wait_for_room(uint64_t bytes) {
+  const uint64_t reserve = shard_.config().spool.reserve;
+  bool waited = false;
+  while (!shard_.draining()) {
+    const StatusOr<uint64_t> free = shard_.io().free_bytes(paths_.root);
+    if (!free.ok() || *free >= reserve + bytes) {
+      if (waited) {
+        log(LogLevel::kInfo,
+            "job " + job_->id + ": there is room on the disk again: its list goes on");
+      }
+      co_return true;
+    }
+    if (!std::exchange(waited, true)) {
+      log(LogLevel::kError,
+          "job " + job_->id + ": its list waits: only " + std::to_string(*free >> 20) +
+              " MiB are free on the spool's disk, " + std::to_string(reserve >> 20) +
+              " MiB are kept for the journal ([spool] reserve); make room, and "
+              "it goes on by itself");
+    }
+    co_await pause_.lasting(kLookForRoom);
+  }
+  co_return !waited;
+}
+
 // Makes what was gathered durable, then publishes it.
 Task<Status> ListTaker::flush() {
   const ListPosition& position = list_.position();
@@ -164,6 +266,12 @@ Task<Status> ListTaker::flush() {
 
   builder_->finish(meta_, octets_);
   const std::string path = paths_.segment(meta_.number);
+  const bool has_room = co_await wait_for_room(octets_.size());
+  if (!has_room) {  // not begun: the next start reads these rows again
+    octets_.clear();
+    spool_failed_ = true;
+    co_return exhausted("stopped while its list waited for room on the disk");
+  }
   const std::string_view view = octets_;
   const StatusOr<SegmentTrailer> trailer =
       parse_segment_trailer(view.substr(view.size() - kSegmentTrailerBytes), view.size());
@@ -185,21 +293,23 @@ Task<Status> ListTaker::flush() {
   auto segment = std::make_shared<PublishedSegment>();
   segment->job = job_;
   segment->ref = publisher_.next_segment_ref();
+  segment->number = meta_.number;
   segment->path = path;
-  segment->index = std::move(*index);
-  count_rows(*segment);
+  segment->rows = index->row_count();
+  count_rows(*index);
   ++meta_.number;
   meta_.row_begin = meta_.row_end;
   meta_.rejected = meta_.suppressed = meta_.duplicate = 0;
-  const bool published = co_await publisher_.publish(segment);
+  const auto in_memory = std::make_shared<const SegmentIndex>(std::move(*index));
+  const bool published = co_await publisher_.publish(segment, in_memory);
   (void)published;  // a drain: the next start publishes it again
   co_return Status();
 }
 
-void ListTaker::count_rows(const PublishedSegment& segment) {
-  const SegmentMeta& meta = segment.index.meta();
+void ListTaker::count_rows(const SegmentIndex& index) {
+  const SegmentMeta& meta = index.meta();
   const uint32_t shard = shard_.number();
-  const auto rows = static_cast<int64_t>(segment.index.row_count());
+  const auto rows = static_cast<int64_t>(index.row_count());
   job_->open_rows.fetch_add(rows, std::memory_order_acq_rel);
   job_->progress.add(shard, State::kWaiting, rows);
   job_->progress.add(shard, State::kRejected, static_cast<int64_t>(meta.rejected));

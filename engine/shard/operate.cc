@@ -17,7 +17,13 @@ std::string paused_sites_path(const Peers& peers) { return peers.spool.root + "/
 
 }  // namespace
 
+void Intake::resume_unread(const std::string& job, Reply reply) {
+  if (is_held(job)) return command_held(job, JobEvent::kResumed, true, std::move(reply));
+  command(job, JobEvent::kResumed, std::move(reply));
+}
+
 void Intake::command(const std::string& job, JobEvent event, Reply reply) {
+  if (is_held(job)) return command_held(job, event, false, std::move(reply));
   const auto found = std::find_if(active_.begin(), active_.end(),
                                   [&](const auto& active) { return active->job->id == job; });
   if (found == active_.end()) {
@@ -94,7 +100,12 @@ Task<Status> Intake::load_paused_sites() {
   if (!home_.io().stat(path).ok()) co_return Status();
   const auto files = std::make_unique<FileTasks>(home_.loop());
   const StatusOr<std::string> text = co_await files->read_whole(path, kPausedSitesBytesMax);
-  if (!text.ok()) co_return text.status();
+  if (absl::IsResourceExhausted(text.status())) co_return text.status();
+  if (!text.ok()) {
+    log(LogLevel::kError, path + " cannot be read: " + message_of(text.status()) +
+                              "; no site is paused, pause again those that were");
+    co_return Status();
+  }
   for (const std::string_view line : split(*text, '\n')) {
     if (line.empty()) continue;
     const std::string site(line);

@@ -33,12 +33,13 @@ void Recorder::record(const Judged& judged, Verdict verdict, Attempt attempt) {
     verdict.state = State::kExpired;
   }
   const State from = judged.in_flight ? State::kInFlight : resting_state(judged.first_at);
-  const RowId row{job.index, judged.segment->segment->number(), judged.number};
+  const RowId row{job.index, judged.segment->segment->number, judged.number};
   const uint64_t before = shard_.journal().stats().uncommitted;
   shard_.journal().append(row, verdict, attempt);
   // After a failure the journal drops what it is given: nothing is believed any more.
   if (shard_.journal().stats().uncommitted == before) return;
-  pending_.push_back({judged.segment, judged.lane, from, job.index, {row.segment, row.row}});
+  pending_.push_back({judged.segment, judged.lane, from, judged.number, judged.taken_at});
+  if (judged.lane != nullptr) judged.lane->expect_record();
   if (full()) was_full_ = true;
 }
 
@@ -77,7 +78,9 @@ void Recorder::give_back(const Judged& judged) {
 
 void Recorder::append_unsynced(JobIndex job, std::vector<RowPlace>& out) const {
   for (const Pending& pending : pending_) {
-    if (pending.job == job && pending.from == State::kInFlight) out.push_back(pending.row);
+    if (pending.from != State::kInFlight) continue;
+    const PublishedSegment& segment = *pending.segment->segment;
+    if (segment.job->index == job) out.push_back({segment.number, pending.row});
   }
 }
 
@@ -98,11 +101,14 @@ void Recorder::on_committed(std::span<const CommittedVerdict> verdicts) {
     Job& job = *pending.segment->segment->job;
     job.progress.move(shard_.number(), pending.from, verdict.state);
     if (defect(Defect::kCountTwice)) job.progress.add(shard_.number(), verdict.state, 1);
+    if (pending.from == State::kInFlight) latency_.add(shard_.now() - pending.taken_at);
     if (verdict.attempted) job.progress.count_attempt(shard_.number());
     if (verdict.maybe_delivered) job.progress.count_maybe_delivered(shard_.number());
+    if (verdict.dns_stale) job.progress.count_stale(shard_.number());
     if (verdict.state == State::kDelivered) {
       job.progress.count_bytes(shard_.number(), static_cast<int64_t>(verdict.size));
     }
+    if (pending.lane != nullptr) pending.lane->on_recorded();
     if (is_final(verdict.state)) {
       shard_.row_done(*pending.segment);
     } else if (pending.lane == nullptr) {

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/base/latency.h"
 #include "engine/model/outcome.h"
 #include "engine/record/journal.h"
 #include "engine/shard/lane.h"
@@ -27,6 +28,7 @@ struct Judged {
   Lane* lane = nullptr;    // where it goes when deferred; null: its domain is not placed yet
   uint32_t attempts = 0;   // made, with this one; 0: judged without an attempt
   WallTime first_at{};     // zero: never attempted
+  Instant taken_at{};      // when it came in flight
   bool in_flight = false;  // counted as such; else still counted as waiting or deferred
 };
 
@@ -48,6 +50,8 @@ class Recorder final : public JournalListener {
   // number, times and next_at are filled in here.
   void record(const Judged& judged, Verdict verdict, Attempt attempt);
 
+  // From taken to durably recorded, of those that were in flight.
+  const LatencyCounts& latency() const { return latency_; }
   // Rows of a job that are answered and not yet believed.
   void append_unsynced(JobIndex job, std::vector<RowPlace>& out) const;
 
@@ -62,14 +66,15 @@ class Recorder final : public JournalListener {
     OpenSegment* segment;
     Lane* lane;
     State from;
-    JobIndex job;
-    RowPlace row;
+    SegmentRow row;
+    Instant taken_at;
   };
   void give_back(const Judged& judged);
   bool decide_retry(const Judged& judged, Verdict& verdict, Attempt& attempt);
 
   Shard& shard_;
   std::deque<Pending> pending_;  // as many as the journal has uncommitted, in the same order
+  LatencyCounts latency_;
   bool was_full_ = false;
 };
 

@@ -14,10 +14,6 @@ namespace {
 
 constexpr Duration kLastEvents = std::chrono::seconds(1);
 constexpr size_t kSpareBuffersMax = 256;
-// Files of segments kept open between reads; beyond it they are opened for each.
-constexpr uint32_t kSegmentFilesMax = 32;
-// A new site waits at most so long for the sites of the shaping rules' domains to be known.
-constexpr Duration kRulesWait = std::chrono::seconds(5);
 
 JournalOptions journal_options(const Peers& peers, uint32_t number) {
   JournalOptions options;
@@ -34,21 +30,40 @@ uint32_t share_of_connections(const Peers& peers) {
   return std::min(share, peers.limits.connections_per_shard);
 }
 
+ResolverOptions resolver_options(const Peers& peers) {
+  ResolverOptions options = resolver_options_of(peers.config);
+  options.sts_store = peers.sts_store;
+  options.sts_fetcher = peers.sts_fetcher;
+  return options;
+}
+
+bool is_signing([[maybe_unused]] const Configuration& config) {
+#ifdef SLUICE_SIGNATURE_MICROSECONDS
+  return true;
+#else
+  return !config.dkim.empty();
+#endif
+}
+
 }  // namespace
 
-Shard::Shard(Peers& peers, Loop& loop, Lookup& lookup, resolver_cache::Cache& cache,
-             uint32_t number)
+Shard::Shard(Peers& peers, Loop& loop, Lookup& lookup, TlsFactory& tls,
+             resolver_cache::Cache& cache, uint32_t number)
     : peers_(peers),
       number_(number),
       loop_(loop),
-      resolver_(loop, lookup, cache, resolver_options_of(peers.config)),
+      tls_(tls),
+      resolver_(loop, lookup, cache, resolver_options(peers)),
       recorder_(*this),
       journal_(loop, journal_options(peers, number), recorder_),
       placement_(*this),
-      shaping_(peers.config.shaping),
+      turns_(*this),
+      signing_queue_(is_signing(peers.config)),
+      spread_(*this),
+      rules_(loop, resolver_, peers.config.shaping,
+             [this](std::string_view site) { apply_rules(site); }),
       retry_(peers.config.retry),
-      rule_sites_(shaping_.size()),
-      rules_known_(loop),
+      indexes_(loop, peers.limits.index_bytes_max / peers.shard_count),
       connections_(share_of_connections(peers)),
       drain_pause_(loop) {
   peers_.shards[number] = this;
@@ -66,7 +81,9 @@ Task<Status> Shard::start() {
   }
   stories_.spawn(journal_.run());
   services_.spawn(placement_.watch_parked());
-  services_.spawn(learn_rule_sites());
+  services_.spawn(turns_.watch());
+  services_.spawn(signing_queue_.run());
+  services_.spawn(rules_.run());
   start_followers();
   co_return opened;
 }
@@ -93,112 +110,31 @@ void Shard::start_followers() {
 
 // --- shaping rules -------------------------------------------------------------------------------
 
-Task<> Shard::learn_rule_sites() {
-  const uint32_t reloads = reloads_;
-  for (size_t i = 0; i < shaping_.size() && !draining_; ++i) {
-    const std::string domain = shaping_[i].domain;
-    if (domain == "default") continue;
-    const RoutePtr route = co_await resolver_.route(domain);
-    if (reloads != reloads_) co_return;  // other rules are in force meanwhile
-    if (!route->usable()) continue;
-    rule_sites_[i] = route->site;
-    if (const auto found = sites_.find(std::string_view(route->site)); found != sites_.end()) {
-      apply_rules(*found->second);
-    }
-  }
-  rules_learnt_ = true;
-  rules_known_.notify_all();
-}
-
 void Shard::reload(ShapingRules shaping, Configuration::Retry retry) {
-  if (!draining_) services_.spawn(reload_story(std::move(shaping), retry));
+  if (draining_) return;
+  rules_.reload(std::move(shaping), [this, retry] {
+    retry_ = retry;
+    ++rules_in_force_;
+  });
 }
 
-Task<> Shard::reload_story(ShapingRules shaping, Configuration::Retry retry) {
-  const uint32_t reload = ++reloads_;
-  std::vector<std::string> sites(shaping.size());
-  for (size_t i = 0; i < shaping.size() && !draining_; ++i) {
-    if (shaping[i].domain == "default") continue;
-    const RoutePtr route = co_await resolver_.route(shaping[i].domain);
-    if (route->usable()) sites[i] = route->site;
-  }
-  if (reload != reloads_) co_return;  // a later reload overtook this one
-  shaping_ = std::move(shaping);
-  retry_ = retry;
-  rule_sites_ = std::move(sites);
-  for (SiteEntry* entry : site_list_) apply_rules(*entry);
-  rules_learnt_ = true;
-  rules_known_.notify_all();
+Shaped Shard::shaped(const Site& site, uint32_t source) const {
+  return rules_.shape(site.name, site.domain, *site.route, config().sources[source].name);
 }
 
-Task<> Shard::wait_for_rules() {
-  const Instant deadline = now() + kRulesWait;
-  while (!rules_learnt_ && !draining_ && now() < deadline) co_await rules_known_.wait(deadline);
-}
-
-void Shard::apply_rules(SiteEntry& entry) {
-  SitePolicy policy;
-  for (size_t i = 0; i < shaping_.size(); ++i) {
-    const ShapingRule& rule = shaping_[i];
-    const bool matches = rule.domain == "default" || rule.domain == entry.site.domain ||
-                         (rule.mx_rollup && rule_sites_[i] == entry.site.name);
-    if (matches) rule.apply(policy);
-  }
-  entry.site.policy = policy;
-  for (const auto& lane : entry.lanes) {
-    if (lane) lane->policy_changed();
-  }
-}
-
-// --- sites, lanes --------------------------------------------------------------------------------
-
-Shard::SiteEntry& Shard::site_of(const RoutePtr& route, std::string_view domain) {
-  std::unique_ptr<SiteEntry>& entry = sites_[route->site];
-  if (!entry) {
-    entry = std::make_unique<SiteEntry>();
-    entry->site.name = route->site;
-    entry->site.domain = domain;
-    entry->lanes.resize(config().sources.size());
-    entry->site.paused =
-        std::find(paused_sites_.begin(), paused_sites_.end(), route->site) != paused_sites_.end();
-    apply_rules(*entry);
-    site_list_.push_back(entry.get());
-  }
-  if (!entry->site.route || entry->site.route->expires < route->expires) {
-    entry->site.route = route;
-  }
-  return *entry;
-}
-
-Lane& Shard::lane_of(SiteEntry& entry, uint32_t source) {
-  std::unique_ptr<Lane>& lane = entry.lanes[source];
-  if (!lane) {
-    lane = std::make_unique<Lane>(*this, entry.site, source);
-  }
-  return *lane;
-}
-
-void Shard::nudge_lanes() {
-  // From another site on each time: who comes first gets the connection that is free.
-  const size_t count = site_list_.size();
-  for (size_t i = 0; i < count; ++i) {
-    for (const auto& lane : site_list_[(nudge_from_ + i) % count]->lanes) {
-      if (lane) lane->nudge();
+void Shard::apply_rules(std::string_view site) {
+  for_each_lane([&](Lane& lane) {
+    if (site.empty() || site == lane.site().name) {
+      lane.set_shaped(shaped(lane.site(), lane.source()));
     }
-  }
-  ++nudge_from_;
+  });
 }
 
-void Shard::refresh_route(Site& site) {
-  if (site.refreshing) return;
-  site.refreshing = true;
-  services_.spawn(refresh_story(site));
-}
-
-Task<> Shard::refresh_story(Site& site) {
-  const RoutePtr route = co_await resolver_.route(site.domain);
-  if (route->usable() && route->site == site.name) site.route = route;
-  site.refreshing = false;
+RoutePtr Shard::placed(std::string_view domain, RoutePtr route) const {
+  if (!route->usable() || !rules_.is_own_site(domain)) return route;
+  auto own = std::make_shared<Route>(*route);
+  own->site = domain;
+  return own;
 }
 
 // --- from other shards ---------------------------------------------------------------------------
@@ -209,45 +145,68 @@ void Shard::register_job(const JobPtr& job) {
   journal_.register_job(job->index, job->id);
 }
 
-void Shard::forget_job(JobIndex job) { jobs_[job] = nullptr; }
-
-void Shard::publish(const SegmentPtr& segment) {
-  if (draining_) return;
-  services_.spawn(placement_.walk(segment));
+void Shard::forget_job(JobIndex job) {
+  for_each_lane([job](Lane& lane) { lane.forget_job(job); });
+  turns_.forget_job(job);
+  jobs_[job] = nullptr;
 }
 
-void Shard::receive_domain(const SegmentPtr& segment, uint32_t domain, const RoutePtr& route,
-                           bool deferred) {
+void Shard::publish(const SegmentPtr& segment, const IndexPtr& index) {
+  if (!draining_) placement_.add(segment, index);
+}
+
+void Shard::receive_domain(const SegmentPtr& segment, const IndexPtr& index, uint32_t domain,
+                           const RoutePtr& route, bool deferred) {
   if (draining_) return;
-  const SegmentIndex& index = segment->index;
   const Job& job = *segment->job;
   if (job.cancelled) {
-    cancel_domain(segment, domain, deferred);
+    cancel_domain(segment, *index, domain, deferred);
     return;
   }
-  SiteEntry& entry = site_of(route, index.domain(domain));
+  SiteEntry& entry = site_of(route, index->domain(domain));
+  const LaneTerms terms = terms_of(job.spec.tls, index->domain(domain), *route);
   OpenSegment& open = open_segment(segment);
   hold(open, 1);
-  if (deferred) open.mark_deferred(domain);
-  const SegmentIndex::BlockRange range = index.blocks_of(domain);
+  indexes_.add(open, index);
+  const uint64_t turn = domain_turn(index->domain(domain));
+  const SegmentIndex::BlockRange range = index->blocks_of(domain);
   for (uint32_t block = range.first; block < range.last; ++block) {
-    const uint32_t rows = segment->waiting_rows(block);
+    const uint32_t rows = segment->waiting_rows(index->block(block));
     if (rows == 0) continue;
+    if (deferred) open.deferred_blocks.insert(block);
     hold(open, rows);
     peers_.cursors[number_].value.fetch_add(1, std::memory_order_relaxed);
-    lane_of(entry, job.source_of(segment->number(), block))
+    lane_of(entry, job.source_of(segment->number, block), terms)
         .add({.segment_ref = segment->ref, .block = block, .job = job.index, .rows = rows},
-             job.spec.send.priority);
+             job.spec.send.priority, turn);
   }
-  if (segment->recovered) add_recovered(entry, open, domain);
+  if (segment->recovered) add_recovered(entry, open, *index, domain, terms);
   release(open);
 }
 
+void Shard::receive_rows(Lane& lane, const GivenRows& given) {
+  const Job& job = *given.segment->job;
+  OpenSegment& open = open_segment(given.segment);
+  hold(open, given.rows);
+  if (job.cancelled) {
+    cancel_rows(open, given.deferred ? State::kDeferred : State::kWaiting, given.rows);
+    return;
+  }
+  if (given.deferred) open.deferred_blocks.insert(given.block);
+  peers_.cursors[number_].value.fetch_add(1, std::memory_order_relaxed);
+  lane.add({.segment_ref = given.segment->ref,
+            .block = given.block,
+            .job = job.index,
+            .rows = given.rows},
+           job.spec.send.priority, given.domain);
+}
+
 // Rows that were deferred before a restart fall due when they would have.
-void Shard::add_recovered(SiteEntry& entry, OpenSegment& open, uint32_t domain) {
+void Shard::add_recovered(SiteEntry& entry, OpenSegment& open, const SegmentIndex& index,
+                          uint32_t domain, const LaneTerms& terms) {
   const PublishedSegment& segment = *open.segment;
-  const SegmentRow first = segment.index.first_row_of(domain);
-  const SegmentRow last = segment.index.last_row_of(domain);
+  const SegmentRow first = index.first_row_of(domain);
+  const SegmentRow last = index.last_row_of(domain);
   const std::vector<DeferredRow>& deferred = segment.recovered->deferred();
   auto at = std::lower_bound(deferred.begin(), deferred.end(), first,
                              [](const DeferredRow& d, SegmentRow r) { return d.row < r; });
@@ -255,8 +214,8 @@ void Shard::add_recovered(SiteEntry& entry, OpenSegment& open, uint32_t domain) 
     const DeferredRow& row = *at;
     hold(open, 1);
     const Instant due = now() + (row.next_at - wall_now());
-    const uint32_t block = segment.index.find_row(row.row);
-    lane_of(entry, segment.job->source_of(segment.number(), block))
+    const uint32_t block = index.find_row(row.row);
+    lane_of(entry, segment.job->source_of(segment.number, block), terms)
         .add_due(DueRow::make(segment.ref, row.row, row.attempts, peers_.clock.tick_for(due),
                               static_cast<uint32_t>(unix_seconds(row.first_at))),
                  segment.job->index, segment.job->spec.send.priority);
@@ -300,16 +259,17 @@ void Shard::cancel_rows(OpenSegment& segment, State from, int64_t count) {
   owner->progress.move(number_, from, State::kCancelled, count);
   CHECK(segment.holds >= count);
   segment.holds -= count - 1;
+  holds_ -= count - 1;
   release(segment);
   if (owner->open_rows.fetch_sub(count, std::memory_order_acq_rel) == count) {
     peers_.job_ended(owner);
   }
 }
 
-void Shard::cancel_domain(const SegmentPtr& segment, uint32_t domain, bool deferred) {
+void Shard::cancel_domain(const SegmentPtr& segment, const SegmentIndex& index, uint32_t domain,
+                          bool deferred) {
   int64_t waiting = 0;
   int64_t retried = 0;
-  const SegmentIndex& index = segment->index;
   for (SegmentRow row = index.first_row_of(domain); row < index.last_row_of(domain); ++row) {
     if (segment->recovered && segment->recovered->is_final(row)) continue;
     ++(deferred || !segment->is_waiting(row) ? retried : waiting);
@@ -319,60 +279,6 @@ void Shard::cancel_domain(const SegmentPtr& segment, uint32_t domain, bool defer
   cancel_rows(open, State::kWaiting, waiting);
   cancel_rows(open, State::kDeferred, retried);
   release(open);
-}
-
-// --- segments ------------------------------------------------------------------------------------
-
-OpenSegment& Shard::open_segment(const SegmentPtr& segment) {
-  std::unique_ptr<OpenSegment>& open = segments_[segment->ref];
-  if (!open) {
-    open = std::make_unique<OpenSegment>();
-    open->segment = segment;
-  }
-  return *open;
-}
-
-OpenSegment* Shard::find_segment(uint32_t ref) {
-  const auto found = segments_.find(ref);
-  return found == segments_.end() ? nullptr : found->second.get();
-}
-
-void Shard::release(OpenSegment& segment) {
-  CHECK(segment.holds > 0);
-  if (--segment.holds > 0) return;
-  close_file(segment);
-  segments_.erase(segment.segment->ref);
-}
-
-Status Shard::begin_read(OpenSegment& segment) {
-  // The rest of the ring's operations belongs to the connections.
-  if (reads_ >= limits().operations_per_ring / 16) return exhausted("too many reads at once");
-  if (segment.file == kNoHandle) {
-    ASSIGN_OR_RETURN(segment.file, io().open_file(segment.segment->path, OpenMode::kRead));
-    ++segment_files_;
-  }
-  ++segment.reads;
-  ++reads_;
-  return {};
-}
-
-void Shard::end_read(OpenSegment& segment) {
-  CHECK(segment.reads > 0 && reads_ > 0);
-  --reads_;
-  // Rows of a slow site keep a segment for days, and there may be thousands of such segments.
-  if (--segment.reads == 0 && segment_files_ > kSegmentFilesMax) close_file(segment);
-}
-
-void Shard::close_file(OpenSegment& segment) {
-  if (segment.file == kNoHandle) return;
-  io().close(std::exchange(segment.file, kNoHandle));
-  --segment_files_;
-}
-
-void Shard::row_done(OpenSegment& segment) {
-  const JobPtr job = segment.segment->job;
-  release(segment);
-  if (job->open_rows.fetch_sub(1, std::memory_order_acq_rel) == 1) peers_.job_ended(job);
 }
 
 // --- connections ---------------------------------------------------------------------------------
@@ -393,11 +299,9 @@ void Shard::spawn_delivery(Lane& lane, SlabHandle handle) {
 Task<> Shard::run_delivery(Lane& lane, SlabHandle handle) {
   Connection* connection = connections_.find(handle);
   co_await deliver(*this, lane, *connection);
-  const bool greeted = connection->greeted;
-  const bool worked = connection->worked;
+  lane.on_connection_end(*connection);
   connections_.erase(handle);
   if (std::exchange(connections_wanted_, false)) nudge_lanes();
-  lane.on_connection_end(greeted, worked);
 }
 
 std::unique_ptr<MessageBuffer> Shard::take_buffer() {
@@ -425,7 +329,8 @@ void Shard::drain(Instant deadline) {
   draining_ = true;
   drain_deadline_ = deadline;
   placement_.stop();
-  rules_known_.notify_all();
+  turns_.stop();
+  rules_.stop();
   nudge_lanes();
   wake_connections();
   stories_.spawn(drain_story());
@@ -445,6 +350,7 @@ Task<> Shard::cut_at_deadline() {
 Task<> Shard::drain_story() {
   co_await deliveries_.close();
   drain_pause_.cut();
+  signing_queue_.stop();
   co_await resolver_.close();
   co_await services_.close();
   co_await journal_.close();
@@ -456,11 +362,27 @@ Task<> Shard::drain_story() {
 }
 
 void Shard::before_wait() {
+  // What is held besides parked domains is mail at lanes, on connections or on its way to disk.
+  waits_for_dns_ = placement_.resolving_count() > 0 && holds_ == placement_.holds();
+  forget_rested();
   resolver_.quiescent();
   resolver_.before_block();
+  wait_began_ = io().precise_now();
 }
 
-void Shard::after_wait() { resolver_.after_block(); }
+void Shard::after_wait() {
+  resolver_.after_block();
+  const Instant now = loop_.now();
+  spread_.on_turn(now, now - wait_began_);
+  if (waits_for_dns_) peers_.dns_waits[number_].value.fetch_add((now - last_wait_end_).count());
+  last_wait_end_ = now;
+}
+
+const Job* Shard::find_job_by_id(std::string_view id) const {
+  const auto job = std::find_if(jobs_.begin(), jobs_.end(),
+                                [&](const JobPtr& j) { return j != nullptr && j->id == id; });
+  return job == jobs_.end() ? nullptr : job->get();
+}
 
 std::vector<RowPlace> Shard::in_flight_rows(std::string_view job_id) {
   std::vector<RowPlace> rows;
@@ -470,23 +392,36 @@ std::vector<RowPlace> Shard::in_flight_rows(std::string_view job_id) {
   connections_.for_each([&](const Connection& connection) {
     for (const InFlight& flight : connection.in_flight) {
       if (!flight.taken || flight.segment->segment->job != *job) continue;
-      rows.push_back({flight.segment->segment->number(), flight.number});
+      rows.push_back({flight.segment->segment->number, flight.number});
     }
   });
   recorder_.append_unsynced((*job)->index, rows);
   return rows;
 }
 
-std::vector<Shard::SiteStatus> Shard::site_status() const {
-  std::vector<SiteStatus> out;
-  for (const SiteEntry* entry : site_list_) {
-    for (const auto& lane : entry->lanes) {
-      if (!lane) continue;
-      out.push_back({entry->site.name, config().sources[lane->source()].name, lane->rows_waiting(),
-                     lane->connections_open(), std::string(lane->last_failure())});
-    }
+void Shard::fetch_sites_behind(size_t site) const {
+  // Three steps from the list to a lane, each on its way while other sites are looked at.
+  constexpr size_t kStep = 4;
+  const size_t count = site_list_.size();
+  if (site + 3 * kStep < count) __builtin_prefetch(site_list_[site + 3 * kStep]);
+  if (site + 2 * kStep < count) __builtin_prefetch(site_list_[site + 2 * kStep]->lanes.data());
+  if (site + kStep >= count) return;
+  for (const auto& lane : site_list_[site + kStep]->lanes) {
+    if (lane) lane->fetch_counts();
   }
-  return out;
+}
+
+std::vector<DepthNote> Shard::depth_notes(std::string_view site) const {
+  const auto found = sites_.find(site);
+  if (found == sites_.end()) return {};
+  const Site& known = found->second->site;
+  return known.depths->notes(shaped(known, 0).policy, now());
+}
+
+std::vector<std::string> Shard::broken_tls(std::string_view site) const {
+  const auto found = sites_.find(site);
+  if (found == sites_.end()) return {};
+  return found->second->site.tls.words(now());
 }
 
 }  // namespace sluice

@@ -69,14 +69,22 @@ void DedupeSet::grow() {
   slots_ = make_slots(slots_count_);
 }
 
-bool DedupeSet::contains(std::string_view address) const {
-  const Hash128 hash = hash_of(address);
+void DedupeSet::append_to(std::vector<Hash128>& out) const {
+  for (uint64_t i = 0; i < slots_count_; ++i) {
+    if (!is_empty(slots_[i])) out.push_back(slots_[i]);
+  }
+  // Those before moved_ stand in the larger table already.
+  for (uint64_t i = moved_; i < old_count_; ++i) {
+    if (!is_empty(old_[i])) out.push_back(old_[i]);
+  }
+}
+
+bool DedupeSet::contains(const Hash128& hash) const {
   if (!is_empty(slots_[find(slots_, slots_count_, hash)])) return true;
   return old_count_ > 0 && !is_empty(old_[find(old_, old_count_, hash)]);
 }
 
-bool DedupeSet::insert(std::string_view address) {
-  const Hash128 hash = hash_of(address);
+bool DedupeSet::insert(const Hash128& hash) {
   if (old_count_ > 0) {
     if (!is_empty(old_[find(old_, old_count_, hash)])) return false;
     move_some();

@@ -137,7 +137,8 @@ SpoolPaths::SpoolPaths(std::string_view spool_root)
       journal(child(root, "journal")),
       done(child(root, "done")),
       failed(child(root, "failed")),
-      suppress(child(root, "suppress")) {}
+      suppress(child(root, "suppress")),
+      suppress_index(child(root, "suppress.index")) {}
 
 JobPaths::JobPaths(std::string_view job_directory)
     : root(without_slash(job_directory)),

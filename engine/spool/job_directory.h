@@ -32,6 +32,7 @@ struct SpoolPaths {
   std::string done;
   std::string failed;
   std::string suppress;
+  std::string suppress_index;  // ours: sorted hashes of large lists; bounces on their way to one
 
   std::string incoming_job(std::string_view name) const { return child(incoming, name); }
   std::string active_job(std::string_view job) const { return child(active, job); }

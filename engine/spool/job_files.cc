@@ -26,6 +26,7 @@ class Fields {
     if (!json_.is_object()) problem_ = "it is no JSON object";
   }
 
+  bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
   uint64_t number(const char* key) {
     const Json* value = find(key);
     if (value == nullptr) return 0;
@@ -156,6 +157,7 @@ std::string summary_json(const JobSummary& summary) {
   }
   json["attempts"] = summary.counts.attempts;
   json["maybe_delivered"] = summary.counts.maybe_delivered;
+  json["stale"] = summary.counts.stale;
   json["bytes"] = summary.counts.bytes;
   json["created"] = format_utc(summary.created);
   json["finished"] = format_utc(summary.finished);
@@ -172,6 +174,7 @@ StatusOr<JobSummary> parse_summary(std::string_view text) {
   }
   summary.counts.attempts = fields.count("attempts");
   summary.counts.maybe_delivered = fields.count("maybe_delivered");
+  summary.counts.stale = fields.has("stale") ? fields.count("stale") : 0;  // newer than the rest
   summary.counts.bytes = fields.count("bytes");
   summary.created = fields.time("created");
   summary.finished = fields.time("finished");

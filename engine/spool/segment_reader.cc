@@ -132,8 +132,13 @@ size_t SegmentIndex::memory_bytes() const {
 }
 
 Status BlockReader::open(const SegmentIndex& index, uint32_t block, std::string_view octets) {
+  const SegmentMeta& meta = index.meta();
   entry_ = index.block(block);
-  meta_ = &index.meta();
+  domain_ = entry_.domain;
+  entry_.domain = domain_;
+  job_ = meta.job;
+  segment_ = meta.number;
+  address_column_ = meta.address_column;
   octets_ = rest_ = {};
   position_ = entry_.first_row + entry_.row_count;
   status_ = absl::OkStatus();
@@ -144,14 +149,14 @@ Status BlockReader::open(const SegmentIndex& index, uint32_t block, std::string_
   } else {
     octets_ = rest_ = octets;
     position_ = entry_.first_row;
-    values_.resize(meta_->columns.size());
+    values_.resize(meta.columns.size());
   }
   return status_;
 }
 
 bool BlockReader::malformed(const char* what) {
-  status_ = bad("job " + meta_->job + ", segment " + std::to_string(meta_->number) +
-                ", block at octet " + std::to_string(entry_.offset) + ": " + what);
+  status_ = bad("job " + job_ + ", segment " + std::to_string(segment_) + ", block at octet " +
+                std::to_string(entry_.offset) + ": " + what);
   return false;
 }
 
@@ -182,7 +187,7 @@ bool BlockReader::parse_row(std::string_view octets, Row& row) {
   row.address = address_;
   const bool as_given = (flags & kRowAddressAsGiven) != 0;
   for (size_t i = 0; i < values_.size(); ++i) {
-    values_[i] = i == meta_->address_column && !as_given ? row.address : in.text();
+    values_[i] = i == address_column_ && !as_given ? row.address : in.text();
   }
   row.values = values_;
   if (!in.ok() || !in.at_end()) return malformed("a row's fields do not fit its length");

@@ -3,10 +3,10 @@
 // Purpose: SegmentIndex is what stays in memory of an open segment; BlockReader turns a block into
 //   rows. Whoever does the I/O opens a segment with two reads: the last kSegmentTrailerBytes of the
 //   file (parse_segment_trailer) and the index where the trailer says; later one read a block.
-// Ownership: a SegmentIndex owns all it holds. A BlockReader refers to an index and to a block's
-//   octets, which must outlive its use. Of a row it gives, local_part, domain and stored values
-//   live as long as block and index; address, the span and an address column's value that equals
-//   the address only until the reader's next call.
+// Ownership: a SegmentIndex owns all it holds. A BlockReader refers to a block's octets, which must
+//   outlive its use, and copies what it needs of the index. Of a row it gives, local_part and
+//   stored values live as long as the block's octets, domain until the next open(); address, the
+//   span and an address column's value that equals the address only until the reader's next call.
 // Thread: a SegmentIndex is immutable: any number. A BlockReader: one at a time.
 // Errors: a Status that names what is wrong. Octets may be anything: nothing is read out of bounds.
 // Limits: an index takes 16 bytes a block, 8 bytes a domain and the domains' text.
@@ -27,7 +27,8 @@ namespace sluice {
 
 // A block: rows [first_row, first_row + row_count) of the segment, all of one domain.
 struct BlockEntry {
-  std::string_view domain;  // lives as long as the index
+  std::string_view
+      domain;  // lives as long as the index, of BlockReader::entry() to the next open()
   uint32_t domain_index = 0;
   uint64_t offset = 0;  // in the file
   uint32_t bytes = 0;
@@ -121,7 +122,10 @@ class BlockReader {
   bool parse_row(std::string_view octets, Row& row);
 
   BlockEntry entry_;
-  const SegmentMeta* meta_ = nullptr;
+  std::string domain_;
+  std::string job_;  // and segment_: for messages
+  SegmentNumber segment_ = 0;
+  uint32_t address_column_ = 0;
   std::string_view octets_;
   std::string_view rest_;  // from row position_ on
   SegmentRow position_ = 0;

@@ -5,6 +5,7 @@
 //   mail SENDER RECIPIENT [size=N] [utf8]   a message that waits
 //   S: text                            the receiver says this line
 //   C: text                            then exactly these lines are sent; [content 1]: a message
+//   depth [blind=N] [probe] [data] [one]   how far to go, said when it is ready, or from now on
 //   quit                               no mail is left: QUIT, as soon as nothing is under way
 //   closed, reset, timeout             how the connection ends
 //   = 1 delivered recipient 250 .      verdicts, in order: message, state, scope, code, command
@@ -37,6 +38,9 @@ class Play {
       verdicts_.push_back(line.substr(2));
     } else if (line.starts_with("session: ")) {
       session_ = line.substr(9);
+    } else if (line.starts_with("depth")) {
+      settle();
+      set_depth(line.substr(5));
     } else if (line.starts_with("mail ")) {
       add_mail(line.substr(5));
     } else {
@@ -66,6 +70,20 @@ class Play {
       }
     }
     driver_.mail.push_back(envelope);
+  }
+
+  void set_depth(std::string_view words) {
+    DialogDepth depth;
+    for (const std::string_view word : split(words, ' ')) {
+      if (word.starts_with("blind=")) {
+        depth.blind = static_cast<uint32_t>(parse_decimal(word.substr(6)).value());
+      }
+      if (word == "probe") depth.probe = true;
+      if (word == "data") depth.chunking = false;
+      if (word == "one") depth.one_at_a_time = true;
+    }
+    driver_.depth = depth;
+    driver_.work();
   }
 
   void speak() {

@@ -39,7 +39,8 @@ def job_of(box, name, extra="", message='text = "body.txt"', files=None, toml=No
 REFUSED = {
     "unknown-key": (dict(extra='reply-to = "a@example.com"'),
                     r"job\.toml:4:1: .*reply-to.*did you mean.*reply_to"),
-    "not-built": (dict(extra="verp = true"), r"job\.toml:4:\d+: .*verp.*not built yet"),
+    "not-built": (dict(extra='[record]\nmeta = ["name"]'),
+                  r"job\.toml:5:\d+: .*meta.*not built yet"),
     "broken-toml": (dict(toml='name = "x\n'), r"job\.toml:1:"),
     "no-name": (dict(toml='from = "a@example.com"\n'), r"name is missing; add name = "),
     "no-such-column": (dict(files={"list.csv": b"mail,name\nann@test.example,Ann\n"}),
@@ -67,13 +68,22 @@ REFUSED = {
                      r"X-A.*(line break|control)"),
     "outside": (dict(message='text = "../../secret.txt"'), r"leaves the job's folder"),
     "own-name": (dict(message='text = "summary.json"'), r"a name that Sluice gives"),
-    "attachment": (dict(message='text = "body.txt"\nattachments = ["big.pdf"]',
-                        files={"big.pdf": b"x" * 100}), r"attachments is not built yet"),
+    "attachment": (dict(message='text = "body.txt"\nattachments = ["bgi.pdf"]',
+                        files={"big.pdf": b"x" * 100}),
+                   r'message\.attachments = "bgi\.pdf": no such file.*did you mean "big\.pdf"'),
+    "large-attachments": (dict(message='text = "body.txt"\nattachments = ["a", "b", "c"]',
+                               files=dict.fromkeys("abc", bytes(45 << 20))),
+                          r"files of the message have 141,557,\d+ octets.*134,217,728"),
+    "attachment-outside": (dict(message='text = "body.txt"\nattachments = ["../a"]'),
+                           r'attachments: "\.\./a" is no file of the job\'s folder'),
     "template-size": (dict(files={"body.txt": b"x" * ((16 << 20) + 1)}),
                       r"body\.txt.*more than 16777216"),
     "no-pool": (dict(toml=JOB.format(name="no-pool", extra="", message='text = "body.txt"')
                      + '[send]\npool = "defualt"\n'), r'send\.pool = "defualt".*did you mean'),
-    "partial": (dict(files={"body.txt": b"{{> footer}}\n"}), r"body\.txt:1:1: .*not built yet"),
+    "partial": (dict(files={"body.txt": b"{{> footer}}\n"}),
+                r"body\.txt:1:1: .*it looks for footer, "),
+    "unclosed-section": (dict(files={"body.txt": b"a\n{{#name}}b\n"}),
+                         r"body\.txt:2:1: section {{#name}} is never closed"),
     "template-utf8": (dict(files={"body.txt": b"Gr\xfc\xdfe\n"}), r"body\.txt:1:.*UTF-8"),
 }
 
@@ -81,7 +91,8 @@ REFUSED = {
 class BadInput(unittest.TestCase):
     def error_of(self, box, name):
         def found():
-            for path in (box.spool / "failed").glob(f"{name}-*/error.txt"):
+            # Behind a job's name stands the time: a longer name begins like it.
+            for path in (box.spool / "failed").glob(f"{name}-[0-9]*/error.txt"):
                 return path
             return None
         path = box.wait_for(found, f"{name} in failed/")

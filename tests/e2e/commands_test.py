@@ -114,6 +114,10 @@ class Commands(unittest.TestCase):
         with Sandbox() as box:
             box.start_sink()
             box.start_sender()
+            # The event record's files come a moment after the start.
+            box.wait_for(lambda: list((box.spool / "record").glob("*")), "the event record")
+            # Under its own name: it is written under another, a hidden one, first.
+            box.wait_for((box.spool / "journal" / "000.followed").exists, "its place")
             before = sorted(box.spool.rglob("*"))
             job = box.write_job(rows=["Ann@Test.Example,Ann", "bad,Bad"])
             done = box.submit(job, "--dry-run")
@@ -153,10 +157,10 @@ class Commands(unittest.TestCase):
                               for e in two["exchangers"]],
                              [("a.mx.test", 10, ["127.0.7.1"]), ("b.mx.test", 20, ["127.0.7.2"])])
             self.assertEqual(two["limits"]["connection_limit"],
-                             {"value": "8", "from": f"{shaping}:1"})
+                             {"value": "8", "from": f"{shaping}:2"})
             # By the site that it shares with the rule's domain.
             self.assertEqual(two["limits"]["max_message_rate"],
-                             {"value": "30/s", "from": f"{shaping}:3"})
+                             {"value": "30/s", "from": f"{shaping}:4"})
             self.assertEqual(two["limits"]["smtp_port"],
                              {"value": str(box.smtp_port), "from": "default"})
             self.assertGreater(two["expires_in"], 1)
@@ -165,7 +169,7 @@ class Commands(unittest.TestCase):
             self.assertEqual(plain["limits"]["max_message_rate"]["value"], "none")
             text = resolve("two.test").stdout.decode()
             self.assertIn("(a|b).mx.test", text)
-            self.assertIn(f"{shaping}:3", text)
+            self.assertIn(f"{shaping}:4", text)
 
             # By itself: no sluice runs.
             self.assertEqual(two["from"], "dns")
@@ -176,7 +180,7 @@ class Commands(unittest.TestCase):
             self.assertEqual(running["limits"], two["limits"])
             [again] = objects(resolve("two.test", "--json"))
             self.assertEqual({f["source"] for f in again["facts"]}, {"cached"})
-            self.assertEqual([f["type"] for f in again["facts"]], ["MX", "A", "A"])
+            self.assertEqual([f["type"] for f in again["facts"]], ["MX", "A", "A", "TXT"])
             traced = resolve("public.test", "--trace", check=1).stdout.decode()
             self.assertIn("not used: far.test 10.0.0.1: a private or other special address", traced)
             self.assertRegex(traced, r"far\.test +A +10\.0\.0\.1 +fresh")

@@ -98,8 +98,12 @@ class Counts(unittest.TestCase):
             box.start_sender()
             box.submit(self.job(box))
             box.sender.wait_for_line("taken")
-            box.wait_for(lambda: self.status(box)["waiting"] + self.status(box)["in_flight"] == 0
-                         and self.status(box)["phase"] == "sending", "all attempted once")
+
+            def attempted():
+                status = self.status(box)
+                return status["phase"] == "sending" and status["waiting"] + status["in_flight"] == 0
+
+            box.wait_for(attempted, "all attempted once")
             before = self.status(box)
             box.sender.kill()
             box.start_sender()

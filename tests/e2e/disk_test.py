@@ -4,6 +4,7 @@ The spool lies on a small file system of its own, which only root can mount.
 """
 import json
 import os
+import shutil
 import socket
 import subprocess
 import unittest
@@ -60,43 +61,65 @@ class SmallDisk(unittest.TestCase):
         self.assertEqual(box.sender.stop(), 0, box.sender.text())
         self.assertEqual(box.stop_sink()["identities"]["once"], self.ROWS)
 
+    def keep_nothing_free(self, box):
+        text = box.config_file.read_text()
+        box.config_file.write_text(text.replace("[spool]\n", '[spool]\nreserve = "0"\n'))
+
+    def test_lists_leave_room_for_the_journal(self):
+        with Sandbox() as box:
+            mount(box, 300)
+            box.start_sink()
+            box.start_sender()  # 256 MiB are kept
+            box.drop(box.write_job("small", rows=self.rows()[:100]))
+            self.assertEqual(box.wait_done("small")["delivered"], 100)
+            ballast = box.spool / "ballast"
+            ballast.write_bytes(b"x" * (60 << 20))
+            box.drop(box.write_job(rows=self.rows()))
+            line = box.sender.wait_for_line("its list waits: only")
+            self.assertIn("256 MiB are kept for the journal ([spool] reserve)", line)
+            ballast.unlink()
+            box.sender.wait_for_line("there is room on the disk again: its list goes on")
+            self.assertEqual(box.wait_done("news")["delivered"], self.ROWS)
+            self.assertEqual(box.sender.stop(), 0, box.sender.text())
+
+    def fill_while_sending(self, box):
+        mount(box, 16)
+        box.start_sink("--rtt", "5ms")
+        box.configure(engine="max_connections = 20")
+        self.keep_nothing_free(box)
+        box.start_sender()
+        box.drop(box.write_job(rows=self.rows()))
+        journal = box.spool / "journal"
+        box.wait_for(lambda: sum(f.stat().st_size for f in journal.iterdir()) > 20000,
+                     "some verdicts")
+        ballast = Ballast(box)
+        ballast.fill()
+        return ballast
+
     def test_full_before_a_job_is_taken(self):
         with Sandbox() as box:
             mount(box, 16)
             box.start_sink()
+            box.configure()
+            self.keep_nothing_free(box)
             box.start_sender()
-            job = box.write_job(rows=self.rows())
-            box.drop(job)  # there is room for what is dropped
+            job = box.write_job(rows=self.rows()[:100])
+            hidden = box.spool / "incoming" / ".news"  # nobody looks at such a name
+            shutil.copytree(job, hidden)
             ballast = Ballast(box)
-            box.wait_done("news")
-            second = box.write_job("second", rows=self.rows()[:100])
-            box.drop(second)
-            box.wait_done("second")
             ballast.fill()
-            # What is dropped by a rename needs no room; taking it does.
-            third = box.write_job("third", rows=self.rows()[:100])
-            os.truncate(ballast.path, ballast.path.stat().st_size - (64 << 10))
-            box.drop(third)
-            ballast.fill()
+            # A rename needs no room; taking the job does.
+            hidden.rename(hidden.with_name("news"))
             box.sender.wait_for_line("(cannot be taken into the spool|waits, the spool cannot be "
                                      "written).*([Nn]o space|[Nn]o room)", deadline=20)
             self.assertFalse(list((box.spool / "failed").iterdir()))
             ballast.drop()
-            self.assertEqual(box.wait_done("third")["delivered"], 100)
+            self.assertEqual(box.wait_done("news")["delivered"], 100)
             self.assertEqual(box.sender.stop(), 0)
 
     def test_full_while_sending(self):
         with Sandbox() as box:
-            mount(box, 16)
-            box.start_sink("--rtt", "5ms")
-            box.configure(engine="max_connections = 20")
-            box.start_sender()
-            box.drop(box.write_job(rows=self.rows()))
-            journal = box.spool / "journal"
-            box.wait_for(lambda: sum(f.stat().st_size for f in journal.iterdir()) > 20000,
-                         "some verdicts")
-            ballast = Ballast(box)
-            ballast.fill()
+            ballast = self.fill_while_sending(box)
             line = box.sender.wait_for_line("writing the journal failed")
             self.assertIn("nothing more is sent until there is room", line)
             stalled = box.run("status", "--json", "--config", box.config_file, check=0)
@@ -107,16 +130,7 @@ class SmallDisk(unittest.TestCase):
 
     def test_stopped_while_full(self):
         with Sandbox() as box:
-            mount(box, 16)
-            box.start_sink("--rtt", "5ms")
-            box.configure(engine="max_connections = 20")
-            box.start_sender()
-            box.drop(box.write_job(rows=self.rows()))
-            journal = box.spool / "journal"
-            box.wait_for(lambda: sum(f.stat().st_size for f in journal.iterdir()) > 20000,
-                         "some verdicts")
-            ballast = Ballast(box)
-            ballast.fill()
+            ballast = self.fill_while_sending(box)
             box.sender.wait_for_line("writing the journal failed")
             self.assertEqual(box.sender.stop(), 74, box.sender.text())
             ballast.drop()

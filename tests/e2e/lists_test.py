@@ -1,4 +1,5 @@
 """Lists in JSON lines: what CSV can do, they can."""
+import email
 import gzip
 import json
 import shutil
@@ -33,7 +34,8 @@ class JsonLines(unittest.TestCase):
                 self.assertEqual({r["state"] for r in out}, {"delivered"})
                 message = box.run("show", job.name, "--row", 43, "--config", box.config_file,
                                   check=0).stdout.decode()
-                self.assertIn('Hello N=C3=A4 "42"', message.replace("=\r\n", ""))
+                content = email.message_from_string(message).get_payload(decode=True).decode()
+                self.assertIn('Hello Nä "42"', content)
 
     def test_bad_rows_are_refused_with_line_and_reason(self):
         with Sandbox() as box:

@@ -35,6 +35,9 @@ constexpr std::string_view kReplies[] = {
     "554 5.6.0 no\r\n",
     "555 5.5.4 SIZE?\r\n",
     "221 2.0.0 bye\r\n",
+    "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250 CHUNKING\r\n",
+    "250 2.1.0 sender\r\n",
+    "250 2.1.5 recipient\r\n",
 };
 constexpr size_t kMessagesMax = 24;
 
@@ -72,6 +75,7 @@ enum class Act : uint8_t {
   kTakeOdd,
   kQuit,
   kFail,
+  kDepth,
   kEnd,
 };
 
@@ -129,6 +133,9 @@ std::string run(Input input, Feed feed) {
         break;
       case Act::kFail:
         watch.fail(static_cast<Fault>(input.octet() % 7));
+        break;
+      case Act::kDepth:
+        watch.set_depth(input.octet());
         break;
       case Act::kEnd:
         break;

@@ -47,6 +47,18 @@ class DialogWatch {
     collect();
   }
 
+  // How far to go: three bits each way.
+  void set_depth(uint8_t how) {
+    if (!dialog_.ready() || dialog_.finished()) return;
+    DialogDepth depth;
+    depth.blind = how & 3;
+    depth.probe = (how & 4) != 0;
+    depth.one_at_a_time = (how & 8) != 0;
+    depth.chunking = (how & 16) == 0;
+    dialog_.set_depth(depth);
+    blind_ = blind_ || depth.blind > 0;
+    collect();
+  }
   bool take(const OddMessage& odd) {
     if (!dialog_.wants_message()) return false;
     CHECK(!dialog_.finished() && dialog_.ready());
@@ -58,10 +70,11 @@ class DialogWatch {
     if ((odd.how & 2) != 0) message.recipient.append("_").append(odd.text);
     message.recipient += (odd.how & 4) != 0 ? "@other.example" : "@y.example";
     Envelope envelope = {message.sender, message.recipient, 0, false, false};
-    if ((odd.how & 8) != 0) envelope.size = 1'000;
+    if ((odd.how & 8) != 0 || dialog_.chunked()) envelope.size = 1'000;
     if ((odd.how & 16) != 0) envelope.size = 5'000'000;
     envelope.eight_bit = (odd.how & 32) != 0;
     envelope.smtputf8 = (odd.how & 64) != 0;
+    message.size = envelope.size;
     dialog_.take(ticket, envelope);
     CHECK(open() <= 2 * options_.in_flight_max + 2);
     collect();
@@ -125,6 +138,8 @@ class DialogWatch {
     bool cut = false;        // the dot has not left
     uint16_t dot_code = 0;   // reply to the dot
     int verdicts = 0;
+    uint64_t size = 0;
+    bool accepted = false;  // RCPT had a 2xx
   };
   struct Expected {
     Step step;
@@ -148,10 +163,11 @@ class DialogWatch {
     if (expected.ticket == 0) return;
     Message& message = messages_[expected.ticket];
     if (code >= 500) message.hard = true;
-    if (expected.step == Step::kDot) {
+    if (expected.step == Step::kDot || expected.step == Step::kBdat) {
       message.dot_code = code;
       return;
     }
+    if (expected.step == Step::kRcpt && code < 300) message.accepted = true;
     if (code >= 400) message.refused = message.refused_ever = true;
     if (expected.step == Step::kData) message.data_code = code;
   }
@@ -163,6 +179,10 @@ class DialogWatch {
     if (piece.kind == Dialog::Output::Kind::kContent) {
       log_ += "[content " + std::to_string(piece.ticket) + "]\n";
       Message& message = messages_[piece.ticket];
+      if (chunk_ != 0) {
+        write_chunk(piece.ticket, message);
+        return;
+      }
       CHECK(transaction_ == piece.ticket && transaction_step_ == Step::kData);
       CHECK(!message.content);
       if (feed_ == Feed::kOctets) CHECK(message.data_code / 100 == 3 && !message.refused);
@@ -188,8 +208,9 @@ class DialogWatch {
     CHECK(line.size() <= 2 * kAddressBytesMax);
     for (const char c : line) CHECK(static_cast<unsigned char>(c) >= 0x20 && c != 0x7F);
     CHECK(content_ == 0 || line == ".");
+    CHECK(chunk_ == 0);
     if (line == "EHLO me.example" || line == "HELO me.example") {
-      CHECK(tickets_ == 0);
+      CHECK(tickets_ == 0 || transaction_step_ == Step::kNoop);
       expected_.push_back({line[0] == 'E' ? Step::kEhlo : Step::kHelo, 0});
     } else if (line.starts_with("MAIL FROM:<")) {
       write_mail(line);
@@ -197,6 +218,16 @@ class DialogWatch {
       CHECK(transaction_step_ == Step::kMail);
       CHECK(line == "RCPT TO:<" + messages_[transaction_].recipient + ">");
       step(Step::kRcpt);
+    } else if (line.starts_with("BDAT ")) {
+      begin_chunk(line);
+    } else if (line == "NOOP") {
+      // Those of the probe's chunk are content.
+      if (probe_lines_ > 0) {
+        --probe_lines_;
+      } else {
+        CHECK(transaction_step_ == Step::kProbe);
+        step(Step::kNoop);
+      }
     } else if (line == "DATA") {
       CHECK(transaction_step_ == Step::kRcpt);
       step(Step::kData);
@@ -227,13 +258,35 @@ class DialogWatch {
     const auto found = std::find_if(messages_.begin(), messages_.end(), sender);
     CHECK(found != messages_.end());
     Message& message = found->second;
-    CHECK(message.verdicts == 0 && !message.content);
+    CHECK(message.verdicts == 0 && (!message.content || blind_));
     CHECK(!message.mail || message.refused_ever || feed_ == Feed::kWhole);
     message.mail = true;
-    message.refused = false;
-    message.data_code = 0;
+    message.refused = message.accepted = message.dot = message.cut = false;
+    message.data_code = message.dot_code = 0;
     transaction_ = found->first;
     step(Step::kMail);
+  }
+  void begin_chunk(std::string_view line) {
+    if (transaction_ == 0) {
+      CHECK(line == "BDAT 18 LAST" && transaction_step_ == Step::kRset);
+      probe_lines_ = 3;
+      step(Step::kProbe);
+      return;
+    }
+    CHECK(transaction_step_ == Step::kRcpt);
+    CHECK(line == "BDAT " + std::to_string(messages_[transaction_].size) + " LAST");
+    chunk_ = transaction_;
+  }
+  // Before the answer to its recipient only where it was told to be blind.
+  void write_chunk(uint64_t ticket, Message& message) {
+    CHECK(chunk_ == ticket);
+    // Said once more without SIZE=, it goes once more too.
+    CHECK(!message.content || message.refused_ever || feed_ == Feed::kWhole);
+    if (feed_ == Feed::kOctets && !blind_) CHECK(message.accepted && !message.refused);
+    message.content = message.dot = true;
+    under_way_.push_back(ticket);
+    chunk_ = 0;
+    step(Step::kBdat);
   }
   void write_dot() {
     CHECK(transaction_step_ == Step::kData);
@@ -269,7 +322,7 @@ class DialogWatch {
       if (feed_ == Feed::kOctets) check(verdict, message);
     }
   }
-  static void check(const Verdict& verdict, const Message& message) {
+  void check(const Verdict& verdict, const Message& message) const {
     const bool accepted = message.dot_code / 100 == 2;
     switch (verdict.state) {
       case State::kDelivered:
@@ -287,9 +340,13 @@ class DialogWatch {
     }
     // The receiver may have taken it: the next attempt may be a twin, and the record says so.
     if (accepted) CHECK(verdict.maybe_delivered);
-    if (message.dot && !message.cut && message.dot_code == 0) CHECK(verdict.maybe_delivered);
+    // A blind content was not taken where its envelope was refused, or the session ended, in order.
+    const bool settled = blind_ && verdict.reply.code != 0;
+    if (message.dot && !message.cut && message.dot_code == 0) {
+      CHECK(verdict.maybe_delivered || settled);
+    }
     if (verdict.maybe_delivered) CHECK(message.dot && verdict.state == State::kDeferred);
-    if (verdict.state == State::kWaiting) CHECK(!message.content);
+    if (verdict.state == State::kWaiting) CHECK(!message.content || blind_);
   }
 
   const DialogOptions options_;
@@ -302,6 +359,9 @@ class DialogWatch {
   std::deque<uint64_t> under_way_;  // a piece each: the ticket whose dot it is, or 0
   uint64_t transaction_ = 0;        // of the last MAIL, until RSET or dot
   Step transaction_step_ = Step::kConnect;
+  uint64_t chunk_ = 0;    // its BDAT line was written and not its content
+  int probe_lines_ = 0;   // of the probe's chunk, still to come
+  bool blind_ = false;    // it was ever told so
   uint64_t content_ = 0;  // its content was written and not its dot
   bool quit_written_ = false;
   std::string log_;

@@ -31,6 +31,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Composer composer(**message);
   const std::string wire = composer.compose("Zoe", "1");
   if (!(*message)->eight_bit()) CHECK(is_ascii(wire));
+  const std::string narrow = composer.compose("Zoe", "1", /*eight_bit=*/false);
+  CHECK(is_ascii(narrow));
+  if (is_ascii(wire)) CHECK(narrow == wire);
   fuzz::check_values(**message, name, x, false);
   return 0;
 }

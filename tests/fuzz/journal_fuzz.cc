@@ -38,7 +38,7 @@ std::string text_of(const JournalEntry& e) {
   for (const int64_t number :
        {int64_t{e.segment}, int64_t{e.row}, static_cast<int64_t>(e.state),
         static_cast<int64_t>(e.scope), static_cast<int64_t>(e.event), int64_t{e.maybe_delivered},
-        int64_t{e.code}, int64_t{e.attempts}, e.at.time_since_epoch().count(),
+        int64_t{e.dns_stale}, int64_t{e.code}, int64_t{e.attempts}, e.at.time_since_epoch().count(),
         e.first_at.time_since_epoch().count(), e.next_at.time_since_epoch().count(),
         static_cast<int64_t>(e.size), static_cast<int64_t>(e.session)}) {
     out += ' ' + std::to_string(number);

@@ -1,11 +1,12 @@
-// Any shaping file is taken or refused with a place and a reason; rules that are taken are ordered
-// and set nothing that the engine cannot work with.
+// Any shaping file is taken or refused with a place and a reason; rules that are taken, merged as
+// they apply, set nothing that the engine cannot work with.
 #include <string>
 #include <string_view>
 
 #include "engine/base/check.h"
 #include "engine/base/strings.h"
 #include "engine/config/shaping_file.h"
+#include "engine/model/shaping.h"
 #include "tests/fuzz/config_errors.h"
 #include "tests/fuzz/input.h"
 
@@ -26,21 +27,42 @@ void check_policy(const SitePolicy& policy) {
   CHECK(!policy.smtp_port || *policy.smtp_port != 0);
 }
 
+void check_automation(const Automation& automation) {
+  CHECK(!automation.actions.empty() && automation.duration > Duration::zero());
+  if (automation.threshold) check_rate(*automation.threshold);
+  SitePolicy policy;
+  for (const AutomationAction& action : automation.actions) action.keys.apply(policy);
+  check_policy(policy);
+}
+
+void check_shaped(const Shaping& shaping, const std::string& domain, const std::string& source) {
+  const std::string& site = shaping.site_of(domain);
+  const Shaped shaped = shaping.shape(site, domain, {{"mx.example", 10, {}}}, source);
+  check_policy(shaped.policy);
+  CHECK(!shaped.provider_connection_limit || *shaped.provider_connection_limit > 0);
+  if (shaped.provider_max_message_rate) check_rate(*shaped.provider_max_message_rate);
+  for (const Origin& origin : shaped.origins) {
+    CHECK(origin.file == "shaping.toml" && origin.line > 0 && !origin.table.empty());
+  }
+}
+
 void check_rules(const ShapingRules& rules) {
-  bool default_may_come = true;
   for (const ShapingRule& rule : rules) {
-    CHECK(!rule.domain.empty() && rule.domain == to_lower(rule.domain));
-    if (rule.domain != "default") default_may_come = false;
-    CHECK(rule.domain != "default" || default_may_come);
+    CHECK(rule.scope == ShapingRule::Scope::kProvider || rule.domain == to_lower(rule.domain));
+    CHECK((rule.scope == ShapingRule::Scope::kDefault) ==
+          (rule.domain == "default" && rule.scope != ShapingRule::Scope::kProvider));
     CHECK(rule.file == "shaping.toml" && rule.line > 0);
     SitePolicy policy;
     rule.apply(policy);
     check_policy(policy);
+    for (const Automation& automation : rule.automation) check_automation(automation);
   }
   ShapingRules joined = rules;
   joined.insert(joined.end(), rules.begin(), rules.end());
-  order_rules(joined);
-  CHECK(joined.size() == 2 * rules.size());
+  CHECK(rules_for_nothing(joined, {"s1"}).size() <= 2);
+  Shaping shaping(joined);
+  for (const std::string& domain : shaping.domains()) shaping.set_site(domain, "mx.example");
+  for (const ShapingRule& rule : rules) check_shaped(shaping, rule.domain, rule.source);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // no value adds, ends or breaks a header line.
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/wire.h"
@@ -27,6 +28,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   spec.reply_to = input.field();
   const std::string header(input.field());
   if (!header.empty()) spec.headers = {{"X-Fuzz", header}, {"List-ID", "News <{{x}}.example>"}};
+  if (spec.message.html.empty() ? input.flag() : false) {
+    spec.message.text.clear();
+    spec.message.html = "body.html";
+    spec.message.text_from_html = input.flag();
+    std::swap(given.html, given.text);
+  }
+  if (input.flag()) {
+    given.partials = {{"part.txt", std::string(input.field())}, {"part.html", "<p>{{> part}}</p>"}};
+  }
+  if (input.flag()) {
+    spec.message.attachments = {"a.png"};
+    given.attachments = {std::string(input.field())};
+  }
   const std::string_view name = input.field();
   const std::string_view x = input.rest();
 
@@ -37,8 +51,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   CHECK(!(*message)->eight_bit());
-  const bool both = spec.subject.find("{{name}}{{x}}") != std::string::npos &&
-                    spec.subject.find("{{!") == std::string::npos;
+  // No other tag, which could be a section around them or other delimiters.
+  const size_t fields = spec.subject.find("{{name}}{{x}}");
+  const bool both = fields != std::string::npos && fields == spec.subject.find("{{") &&
+                    fields + 8 == spec.subject.rfind("{{");
   fuzz::check_values(**message, name, x, both);
   return 0;
 }

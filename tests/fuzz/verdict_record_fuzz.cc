@@ -93,6 +93,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   attempt.next_at = at();
   attempt.size = input.number();
   attempt.session = input.number();
+  attempt.dns_stale = attempt.session % 2 == 1;
   if (input.flag()) attempt.peer = {{Family::kIpv6, {0x20, 1, input.choice()}}, 25};
   verdict.reply.text = input.field();
   attempt.sender = input.field();
@@ -121,6 +122,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CHECK(entry.job == "job" && entry.segment == row.segment && entry.row == row.row);
     CHECK(entry.state == verdict.state && entry.scope == verdict.scope);
     CHECK(entry.maybe_delivered == verdict.maybe_delivered);
+    CHECK(entry.dns_stale == attempt.dns_stale);
     CHECK(entry.code == verdict.reply.code && entry.enhanced == verdict.reply.enhanced);
     CHECK(entry.text == cut(verdict.reply.text, kTextBytesMax));
     CHECK(entry.command == verdict.command && entry.attempts == attempt.number);

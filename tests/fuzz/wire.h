@@ -77,7 +77,7 @@ class Composer {
   explicit Composer(const MessageTemplate& message) : message_(message) {}
 
   // Empty when the row is refused; refusal() then says why.
-  std::string compose(std::string_view name, std::string_view x) {
+  std::string compose(std::string_view name, std::string_view x, bool eight_bit = true) {
     const std::string_view values[] = {"Zoe@Example.NET", name, x};
     Row row;
     row.number = 42;
@@ -85,7 +85,8 @@ class Composer {
     row.local_part = "Zoe";
     row.domain = "example.net";
     row.values = values;
-    const ComposeResult result = message_.compose(row, {from_unix_seconds(1'796'115'667)}, buffer_);
+    const MessageContext context{.date = from_unix_seconds(1'796'115'667), .eight_bit = eight_bit};
+    const ComposeResult result = message_.compose(row, context, buffer_);
     refusal_ = result.refusal;
     if (!result.ok()) {
       CHECK(refusal_.code == 0 && refusal_.enhanced.klass == 5 && !refusal_.text.empty());

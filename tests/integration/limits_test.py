@@ -1,4 +1,7 @@
-"""Limits of real receivers are met by backing off: all mail arrives, and few knocks are in vain."""
+"""Limits of real receivers: those that we are told of are never met, the others by backing off.
+
+All mail arrives, and few knocks are in vain.
+"""
 import json
 import re
 import unittest
@@ -22,11 +25,16 @@ class ConcurrencyExim(Exim):
     extra = "smtp_accept_max_per_host = 2\n"
 
 
+class MessageRatePostfix(Postfix):
+    extra = ("smtpd_client_event_limit_exceptions =\nsmtpd_client_message_rate_limit = 60\n"
+             "anvil_rate_time_unit = 2s\n")
+
+
 class ShortExim(Exim):
     extra = "smtp_accept_max_per_connection = 20\n"
 
 
-class Limits(unittest.TestCase):
+class Sending(unittest.TestCase):
     def send(self, receiver, messages, rules=""):
         """Sends that many messages; returns the server's log and the events."""
         with Scene(receiver) as scene:
@@ -45,6 +53,8 @@ class Limits(unittest.TestCase):
             events = [json.loads(line) for line in done.stdout.decode().splitlines()]
             return server.log(), events
 
+
+class NotTold(Sending):
     def check_refused(self, log, events, refusal, most):
         refused = len(re.findall(refusal, log))
         self.assertGreater(refused, 0, "the limit was never met")
@@ -91,6 +101,41 @@ class Limits(unittest.TestCase):
         # A hundred, as OpenSMTPD comes.
         _, events = self.send(OpenSmtpd, 150, "connection_limit = 1")
         self.check_messages_a_connection(events, 452, "Too many messages sent")
+
+
+class Told(Sending):
+    """The receiver counts for itself, and has nothing to refuse."""
+
+    def check_kept(self, receiver, messages, rules, refusal, late=0):
+        log, events = self.send(receiver, messages, rules)
+        self.assertLessEqual(len(re.findall(refusal, log)), late)
+        self.assertEqual({e["type"] for e in events}, {"Delivery"})
+
+    def test_postfix_message_rate(self):
+        # Postfix's clock has whole seconds, its two are up to three: 60 in them are allowed.
+        self.check_kept(MessageRatePostfix, 150, 'max_message_rate = "19/s"',
+                        "Message delivery request rate limit exceeded")
+
+    def test_postfix_refuses_what_is_faster(self):
+        # Else the one before proves nothing.
+        log, _ = self.send(MessageRatePostfix, 150, 'max_message_rate = "60/s"')
+        self.assertIn("Message delivery request rate limit exceeded", log)
+
+    def test_postfix_connection_rate(self):
+        self.check_kept(RatePostfix, 40, 'max_connection_rate = "1/s"\n'
+                        "max_deliveries_per_connection = 5", "Connection rate limit exceeded")
+
+    def test_postfix_concurrent_connections(self):
+        self.check_kept(ConcurrencyPostfix, 1000, "connection_limit = 2\n"
+                        "max_deliveries_per_connection = 20",
+                        "Connection concurrency limit exceeded")
+
+    def test_exim_concurrent_connections(self):
+        # Exim counts a session until its daemon has seen the process end, after the connection has:
+        # of eight that follow another some may come too early for it.
+        self.check_kept(ConcurrencyExim, 200, "connection_limit = 2\n"
+                        "max_deliveries_per_connection = 20",
+                        "refused: too many connections from that IP", late=3)
 
 
 if __name__ == "__main__":

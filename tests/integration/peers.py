@@ -327,6 +327,8 @@ class Receiver(Server):
 class Scene(harness.Sandbox):
     """A sandbox whose sender asks unbound, which asks knot; receivers are started by name."""
 
+    authority, resolver = Knot, Unbound
+
     def __init__(self, *receivers, zones=None):
         super().__init__()
         self.servers = []
@@ -336,8 +338,8 @@ class Scene(harness.Sandbox):
             all_zones = {"example": ["ns A " + AUTHORITY]}
             for receiver in receivers:
                 all_zones[f"{receiver.root_name}.example"] = receiver.zone()
-            self.add(Knot(authority_port, {**all_zones, **(zones or {})}))
-            self.add(Unbound(self.dns_port, authority_port))
+            self.add(self.authority(authority_port, {**all_zones, **(zones or {})}))
+            self.add(self.resolver(self.dns_port, authority_port))
             self.receivers = [self.add(receiver(self.smtp_port)) for receiver in receivers]
         except BaseException:
             self.__exit__()

@@ -64,7 +64,8 @@ class Postfix(Receiver):
     refusal = (550, (5, 1, 1), "Recipient address rejected: User unknown in virtual mailbox table")
     deferral = (450, (4, 7, 1), "Recipient address rejected: Greylisted, please come back")
     taken = "[(]queue active[)]"
-    acceptance = "^Ok: queued as [0-9A-F]+$"
+    services = ""  # further lines of master.cf
+    acceptance = "^Ok: ([0-9]+ bytes )?queued as [0-9A-F]+$"
 
     def __init__(self, port):
         super().__init__(port)
@@ -118,7 +119,7 @@ retry unix - - n - - error
 virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
-"""}
+{self.services}"""}
 
     def log(self):
         path = self.root / "var/log/mail.log"
@@ -136,7 +137,9 @@ class Exim(Receiver):
     refusal = (550, None, "Unrouteable address")
     deferral = (451, (4, 7, 1), "Greylisted by Exim, try again later")
     taken = " <= "
-    acceptance = "^OK id=[0-9A-Za-z-]+$"
+    tls_hosts = ""   # to whom STARTTLS is offered
+    rcpt_rules = ""  # of its ACL, before all others
+    acceptance = r"(^|\n)OK id=[0-9A-Za-z-]+$"
 
     def files(self):
         return {"/etc/exim4/exim4.conf": f"""
@@ -144,7 +147,7 @@ primary_hostname = mx.exim.example
 domainlist ours = ^{self.accepted}\\$
 local_interfaces = {self.address}
 daemon_smtp_ports = {self.port}
-tls_advertise_hosts =
+tls_advertise_hosts = {self.tls_hosts}
 host_lookup =
 keep_environment =
 spool_directory = /var/spool/exim4
@@ -155,7 +158,7 @@ smtp_accept_queue_per_connection = 0
 
 begin acl
 acl_rcpt:
-  require domains = +ours
+{self.rcpt_rules}  require domains = +ours
   require verify = recipient
   defer local_parts = ^later-
         !seen = 1h / key=$local_part@$domain
@@ -227,14 +230,16 @@ class OpenSmtpd(Receiver):
     refusal = (550, None, "Invalid recipient")
     deferral = (451, (4, 7, 1), "Greylisted by a filter, come back")
     taken = " smtp message msgid="
+    listen_options = ""  # of its listener, after the port
     acceptance = "^[0-9a-f]+ Message accepted for delivery$"
 
     def files(self):
+        options = f"{self.listen_options} hostname mx.opensmtpd.example filter greylist"
         return {"/etc/smtpd.conf": f"""
 table mailboxes file:/etc/mailboxes
 filter greylist proc-exec "/usr/local/bin/greylist"
 {self.extra}
-listen on {self.address} port {self.port} hostname mx.opensmtpd.example filter greylist
+listen on {self.address} port {self.port} {options}
 action store maildir "/srv/mail" virtual <mailboxes>
 match from any for domain regex "^{self.accepted}$" rcpt-to regex "^no-" reject
 match from any for domain regex "^{self.accepted}$" action store

@@ -5,7 +5,6 @@
 #include "engine/base/check.h"
 #include "engine/record/event.h"
 #include "engine/record/format.h"
-#include "engine/record/parser.h"
 #include "engine/spool/job_directory.h"
 #include "engine/spool/segment_reader.h"
 
@@ -87,19 +86,24 @@ void read_addresses(const Disk& disk, const std::string& spool, Addresses& out) 
   read_jobs(disk, paths.done, out);
 }
 
-std::optional<std::vector<std::pair<RowKey, LedgerEntry>>> parse_journal(const std::string& name,
-                                                                         std::string_view octets) {
-  std::vector<std::pair<RowKey, LedgerEntry>> out;
-  JournalParser parser(name);
-  parser.feed(octets);
-  parser.end();
+JournalReader::JournalReader(const std::string& name) : parser_(name) {
+  if (const auto file = parse_journal_file_name(name)) shard_ = file->shard;
+}
+
+std::optional<JournalReader::Verdicts> JournalReader::read(std::string_view octets, bool is_whole) {
+  CHECK(octets.size() >= fed_);
+  parser_.feed(octets.substr(fed_));
+  fed_ = octets.size();
+  if (is_whole) parser_.end();
+  Verdicts out;
   JournalEntry entry;
-  JournalParser::Step step = parser.next(entry);
-  for (; step == JournalParser::Step::kEntry; step = parser.next(entry)) {
+  JournalParser::Step step = parser_.next(entry);
+  for (; step == JournalParser::Step::kEntry; step = parser_.next(entry)) {
     if (entry.kind != JournalEntry::Kind::kVerdict) continue;
     out.emplace_back(RowKey{std::string(entry.job), entry.segment, entry.row}, ledger_entry(entry));
+    out.back().second.shard = shard_;
   }
-  if (step != JournalParser::Step::kEnd) return std::nullopt;
+  if (step == JournalParser::Step::kCorrupt) return std::nullopt;
   return out;
 }
 
@@ -113,7 +117,7 @@ Ledger read_ledger(const Disk& disk, const std::string& spool) {
   if (!journal) return ledger;
   for (const auto& [name, file] : journal->names) {
     if (!parse_journal_file_name(name)) continue;
-    auto entries_of_file = parse_journal(name, file->octets);
+    auto entries_of_file = JournalReader(name).read(file->octets, true);
     CHECK(entries_of_file.has_value());
     for (auto& [key, entry] : *entries_of_file) {
       const auto address = addresses.find(key);

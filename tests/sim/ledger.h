@@ -18,6 +18,7 @@
 #include "engine/base/time.h"
 #include "engine/model/reply.h"
 #include "engine/model/state.h"
+#include "engine/record/parser.h"
 #include "tests/sim/disk.h"
 
 namespace sluice::sim {
@@ -37,6 +38,7 @@ struct LedgerEntry {
   std::string source;
   IpAddress peer;
   uint64_t session = 0;  // 0: judged without a connection
+  uint32_t shard = 0;    // whose journal it is in
 };
 
 // Job, segment, row.
@@ -55,12 +57,22 @@ struct Ledger {
 
 Ledger read_ledger(const Disk& disk, const std::string& spool);
 
-// Its parts: the rows of all published segments; the verdicts of one journal file, without their
+// Its parts: the rows of all published segments; the verdicts of a journal file, without their
 // recipients.
 void read_addresses(const Disk& disk, const std::string& spool, std::map<RowKey, std::string>& out);
-// Nothing when it is corrupt.
-std::optional<std::vector<std::pair<RowKey, LedgerEntry>>> parse_journal(const std::string& name,
-                                                                         std::string_view octets);
+class JournalReader {
+ public:
+  explicit JournalReader(const std::string& name);
+  using Verdicts = std::vector<std::pair<RowKey, LedgerEntry>>;
+  // Those that are new in `octets`, the whole file so far, or, when `is_whole`, for good. Nothing
+  // when it is corrupt. REQUIRES: begins with the octets of the calls before.
+  std::optional<Verdicts> read(std::string_view octets, bool is_whole);
+
+ private:
+  JournalParser parser_;
+  uint32_t shard_ = 0;
+  size_t fed_ = 0;
+};
 
 // What identifies a verdict in the event record: recipient, attempt, outcome.
 std::string event_key(const LedgerEntry& entry);

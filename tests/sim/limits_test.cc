@@ -1,31 +1,14 @@
 // Invariant 3: no limit is exceeded, as the receiver counts.
 #include <gtest/gtest.h>
 
-#include "tests/sim/scene.h"
+#include "tests/sim/limit_world.h"
 
 namespace sluice::sim {
 namespace {
 
-// In any time t at most burst + rate * t. `slack`: how much later than another a message may have
-// been under way.
-void expect_rate(const std::vector<Instant>& times, uint64_t burst, Duration period,
-                 Duration slack) {
-  for (size_t first = 0; first < times.size(); ++first) {
-    for (size_t last = first; last < times.size(); ++last) {
-      const auto allowed =
-          burst + static_cast<uint64_t>((times[last] - times[first] + slack) / period);
-      ASSERT_LE(last - first + 1, allowed)
-          << "invariant 3: messages " << first << " to " << last << " within "
-          << (times[last] - times[first]).count() << " ns";
-    }
-  }
-}
-
 void add_site(Scene& scene) {
   scene.zones.add("example0.test MX 10 mx.sim\nexample1.test MX 10 mx.sim\nmx.sim A 10.0.0.1");
-  Weather even;  // the same delay for all, so that what is evenly spaced arrives so
-  even.delay_min = even.delay_max = std::chrono::milliseconds(5);
-  scene.network.set_default_weather(even);
+  add_even_weather(scene);
 }
 
 TEST(Limits, MessageRateAndConnections) {
@@ -42,12 +25,9 @@ TEST(Limits, MessageRateAndConnections) {
     ASSERT_TRUE(scene.run_jobs(std::chrono::minutes(5)));
     EXPECT_EQ(receiver.deliveries().size(), 200U);
     EXPECT_LE(receiver.lines_open_max(), 2U);
-    // A row is permitted before its connection is greeted or free: a round trip.
-    expect_rate(receiver.messages(), 1, std::chrono::milliseconds(100),
-                std::chrono::milliseconds(10));
-    // And the rate is used: 200 messages take about 20 seconds.
-    EXPECT_LE(receiver.messages().back() - receiver.messages().front(),
-              std::chrono::milliseconds(21'000));
+    const Rate rate{10, std::chrono::seconds(1), 1};
+    expect_rate(receiver.messages(), rate);
+    expect_used(receiver.messages(), rate);
   }
 }
 

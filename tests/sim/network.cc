@@ -33,6 +33,7 @@ void Network::connect(const SocketAddress& from, const SocketAddress& to, const 
   line->to = to;
   line->weather = weather_of(to.ip);
   world_.note("connect " + std::to_string(line->number) + " to " + to_string(to));
+  if (dialled) dialled(*line);
   const Duration trip = delay_of(*line);
   uint32_t ports = 0;
   for (const auto& [ends, count] : open_) ports += ends.first == from.ip ? count : 0;

@@ -117,6 +117,8 @@ class Network {
   uint32_t lines_open(const IpAddress& from, const IpAddress& to) const;
   uint32_t lines_open() const;
 
+  // Told of each connection that is begun, whatever becomes of it.
+  std::function<void(const Line&)> dialled;
   // Told of each connection that stands, before the server is.
   std::function<void(const Line&)> opened;
   uint32_t ports_max = 28'000;  // connections from one address; beyond it: kAddressUnusable

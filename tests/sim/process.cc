@@ -5,7 +5,9 @@
 
 #include "engine/base/check.h"
 #include "engine/ring/gate.h"
+#include "engine/shard/lane_survey.h"
 #include "resolver_cache/cache.h"
+#include "tests/sim/tls.h"
 
 namespace sluice::sim {
 namespace {
@@ -32,6 +34,7 @@ struct Process::Member {
   std::unique_ptr<Loop> loop;
   Gate gate;
   std::unique_ptr<SimLookup> lookup;
+  SimTlsFactory tls;
   std::unique_ptr<Shard> shard;
   Status status;  // of the task under way
   bool done = false;
@@ -49,11 +52,12 @@ struct Process::Member {
 };
 
 Process::Process(World& world, Network& network, const Zones& zones, std::shared_ptr<Disk> disk,
-                 const Configuration& config, const Limits& limits)
+                 const Configuration& config, const Limits& limits, Duration turn_cost)
     : world_(&world),
       network_(&network),
       zones_(zones),
       disk_(std::move(disk)),
+      turn_cost_(turn_cost),
       order_(world.random().next()),
       peers_(config, limits, std::max(config.engine.shards, 1U), world.now()),
       cache_(std::make_unique<resolver_cache::Cache>(
@@ -74,10 +78,12 @@ void Process::make_member() {
   members_.push_back(std::make_unique<Member>());
   Member& member = *members_.back();
   member.io = std::make_unique<SimIo>(*world_, *network_, disk_, order_.next());
+  member.io->turn_cost = turn_cost_;
   member.loop = std::make_unique<Loop>(*member.io, loop_options(peers_.limits));
   const Executor::Scope scope(member.loop->executor());
   member.lookup = std::make_unique<SimLookup>(*member.loop, *world_, zones_);
-  member.shard = std::make_unique<Shard>(peers_, *member.loop, *member.lookup, *cache_, number);
+  member.shard =
+      std::make_unique<Shard>(peers_, *member.loop, *member.lookup, member.tls, *cache_, number);
   if (number == 0) {
     intake_ = std::make_unique<Intake>(*member.shard);
     status_ = intake_->prepare();
@@ -113,7 +119,16 @@ void Process::go_on() {
   } else if (phase_ == Phase::kRunning || phase_ == Phase::kFailed) {
     const bool all =
         std::all_of(members_.begin(), members_.end(), [](const auto& m) { return m->is_over(); });
-    if (all) phase_ = Phase::kStopped;
+    if (!all) return;
+    if (phase_ == Phase::kFailed) {
+      phase_ = Phase::kStopped;
+      return;
+    }
+    phase_ = Phase::kSaving;
+    const Executor::Scope scope(members_[0]->loop->executor());
+    begin(*members_[0], intake_->save_limits());
+  } else if (phase_ == Phase::kSaving && members_[0]->done) {
+    phase_ = Phase::kStopped;
   }
 }
 
@@ -166,6 +181,27 @@ void Process::reload(const ShapingRules& shaping, const Configuration::Retry& re
 
 std::vector<JobStatus> Process::jobs() const {
   return intake_ && phase_ == Phase::kRunning ? intake_->status() : std::vector<JobStatus>();
+}
+
+void Process::command(const std::string& name, JobEvent event) {
+  const Executor::Scope scope(members_[0]->loop->executor());
+  for (const JobStatus& job : jobs()) {
+    if (job.name != name) continue;
+    intake_->command(job.id, event, [this](const Status& status) {
+      if (!status.ok()) world_->note("refused: " + message_of(status));
+    });
+  }
+}
+
+std::vector<LaneStatus> Process::lanes() const {
+  std::vector<LaneStatus> out;
+  for (const auto& member : members_) {
+    if (member->failed) continue;
+    LaneSurvey survey(*member->shard);
+    while (survey.next()) continue;
+    for (LaneStatus& lane : survey.take()) out.push_back(std::move(lane));
+  }
+  return out;
 }
 
 void Process::tear_down() {

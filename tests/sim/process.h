@@ -28,7 +28,7 @@ namespace sluice::sim {
 class Process {
  public:
   Process(World& world, Network& network, const Zones& zones, std::shared_ptr<Disk> disk,
-          const Configuration& config, const Limits& limits);
+          const Configuration& config, const Limits& limits, Duration turn_cost);
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   ~Process();
@@ -50,10 +50,14 @@ class Process {
   void reload(const ShapingRules& shaping, const Configuration::Retry& retry);
   // Empty before the intake stands.
   std::vector<JobStatus> jobs() const;
+  // As the operator says: of the job dropped under that name. The log tells why nothing came of it.
+  void command(const std::string& name, JobEvent event);
+  // Of all shards; those that hold mail or connections, or did.
+  std::vector<LaneStatus> lanes() const;
   uint64_t turns() const { return turns_; }
 
  private:
-  enum class Phase : uint8_t { kStarting, kRecovering, kRunning, kFailed, kStopped };
+  enum class Phase : uint8_t { kStarting, kRecovering, kRunning, kFailed, kSaving, kStopped };
   struct Member;
 
   void make_member();
@@ -66,6 +70,7 @@ class Process {
   Network* network_;
   const Zones& zones_;
   const std::shared_ptr<Disk> disk_;
+  const Duration turn_cost_;
   Random order_;  // of turns
   Peers peers_;
   std::unique_ptr<resolver_cache::Cache> cache_;

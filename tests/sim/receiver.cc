@@ -23,6 +23,7 @@ constexpr Duration kOddPause = std::chrono::milliseconds(4);
 constexpr size_t kOddPacket = 40;
 constexpr Duration kEndlessPause = std::chrono::milliseconds(50);
 constexpr size_t kEndlessLines = 200;
+constexpr uint64_t kTwiceOneIn = 4;
 
 // What stands between < and >.
 std::string path_of(std::string_view line) {
@@ -40,6 +41,7 @@ class Receiver::Session final : public Watcher {
 
   void begin(bool welcome) {
     line_->ends[1].watcher = this;
+    hides_tls_ = receiver_.world_.happens(rules().tls.hides_one_in);
     if (welcome) {
       say("220 mx.sim ESMTP");
     } else {
@@ -51,7 +53,12 @@ class Receiver::Session final : public Watcher {
     flush();
     if (over_) return;
     const Line::End& mine = line_->ends[1];
-    in_ += receiver_.network_.take(line_, 1, SIZE_MAX);
+    const std::string came = receiver_.network_.take(line_, 1, SIZE_MAX);
+    if (tls_ && !came.empty() && !deaf_) {
+      take_records(came);
+    } else {
+      in_ += came;
+    }
     if (deaf_) in_.clear();
     while (!over_ && !ending_ && !deaf_ && take_one()) {
     }
@@ -65,6 +72,7 @@ class Receiver::Session final : public Watcher {
   // One command, or the content of one message. False when more octets are needed.
   bool take_one() {
     if (in_data_) return take_content();
+    if (in_chunk_) return take_chunk();
     const size_t end = in_.find("\r\n");
     if (end == std::string::npos) return false;
     const std::string line = in_.substr(0, end);
@@ -75,12 +83,15 @@ class Receiver::Session final : public Watcher {
   }
 
   void obey(const std::string& line) {
+    if (encrypted() && witness() != nullptr) witness()->on_command_within_tls(*line_);
     if (begins(line, "EHLO") && rules().no_ehlo) {
       say("502 5.5.2 no such command");
     } else if (begins(line, "EHLO") || begins(line, "HELO")) {
       greet(line);
     } else if (begins(line, "NOOP")) {
       say("250 2.0.0 mx.sim");
+    } else if (begins(line, "STARTTLS")) {
+      start_tls();
     } else if (begins(line, "MAIL FROM:")) {
       start_message(line);
     } else if (begins(line, "RCPT TO:")) {
@@ -92,6 +103,8 @@ class Receiver::Session final : public Watcher {
         in_data_ = true;
         say("354 go on");
       }
+    } else if (begins(line, "BDAT ")) {
+      begin_chunk(std::stoul(line.substr(5)));
     } else if (begins(line, "RSET")) {
       forget_message();
       say("250 2.0.0 forgotten");
@@ -105,13 +118,90 @@ class Receiver::Session final : public Watcher {
   void greet(const std::string& line) {
     if (witness() != nullptr) witness()->on_hello(*line_, line.substr(line.find(' ') + 1));
     forget_message();
+    greeted_ = true;
     if (begins(line, "HELO")) return say("250 mx.sim");
+    offers_tls_ = !encrypted() && !hides_tls_ && rules().tls.manner != TlsManner::kNotOffered;
+    if (offers_tls_ && witness() != nullptr) witness()->on_offer(*line_);
     say(std::string("250-mx.sim\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n") +
         (rules().pipelining ? "250-PIPELINING\r\n" : "") +
+        (rules().chunks != Chunks::kNotOffered ? "250-CHUNKING\r\n" : "") +
+        (offers_tls_ ? "250-STARTTLS\r\n" : "") +
         (rules().refuses_size ? "250-SIZE 10000000\r\n" : "") + "250 ENHANCEDSTATUSCODES");
   }
 
+  // --- STARTTLS
+
+  bool encrypted() const { return tls_ && tls_->shook_hands(); }
+
+  TlsManner draw_manner() const {
+    const TlsRules& tls = rules().tls;
+    if (!receiver_.world_.happens(tls.fails_one_in)) return tls.manner;
+    static constexpr TlsManner kFailures[] = {TlsManner::kAlert, TlsManner::kGarbage,
+                                              TlsManner::kCloses, TlsManner::kStalls};
+    return kFailures[receiver_.world_.random().below(std::size(kFailures))];
+  }
+
+  void start_tls() {
+    if (!offers_tls_) return say("503 5.5.1 not now");
+    if (rules().tls.manner == TlsManner::kRefuses) {
+      if (witness() != nullptr) witness()->on_no_tls(*line_);
+      return say("454 4.7.0 TLS is not there");
+    }
+    if (!in_.empty() && witness() != nullptr) {
+      witness()->violate(9, "something is said behind STARTTLS and before the handshake");
+    }
+    if (const Trick trick = draw_trick(); trick != Trick::kNone) return say("", trick);
+    manner_ = draw_manner();
+    std::string reply = "220 2.0.0 go on\r\n";
+    if (manner_ == TlsManner::kInjects) {
+      reply += "250-mx.sim\r\n250 PIPELINING\r\n";
+      if (witness() != nullptr) witness()->on_injected(*line_);
+    }
+    put(reply);
+    tls_ = std::make_unique<TlsServer>(receiver_.tickets_, rules().tls.certificate);
+    in_.clear();
+    offers_tls_ = greeted_ = false;
+    forget_message();
+  }
+
+  void take_records(const std::string& came) {
+    switch (manner_) {
+      case TlsManner::kAlert:
+        deaf_ = true;
+        return put_and_end(TlsServer::alert());
+      case TlsManner::kGarbage:
+        deaf_ = true;
+        return put("no hello\r\n");
+      case TlsManner::kCloses:
+        return leave();
+      case TlsManner::kStalls:
+        deaf_ = true;
+        return;
+      default:
+        break;
+    }
+    const bool was_encrypted = encrypted();
+    in_ += tls_->receive(came);
+    if (const std::string hello = tls_->take_outgoing(); !hello.empty()) put_octets(hello);
+    if (!was_encrypted && encrypted()) begin_session();
+    if (tls_->failed()) leave();
+  }
+
+  void begin_session() {
+    ++receiver_.encrypted_;
+    receiver_.resumed_ += tls_->resumed() ? 1 : 0;
+    receiver_.world_.note("encrypted " + std::to_string(line_->number) +
+                          (tls_->resumed() ? " resumed" : ""));
+    if (witness() != nullptr) witness()->on_encrypted(*line_, tls_->certificate());
+  }
+
+  // --- mail
+
   void start_message(const std::string& line) {
+    if (!greeted_) {
+      if (witness() != nullptr) witness()->violate(9, "MAIL before EHLO within TLS");
+      return say("503 5.5.1 EHLO first");
+    }
     if (has_sender_) {
       if (witness() != nullptr && !rules().drops_group) witness()->on_nested_mail(*line_);
       return say("503 5.5.1 MAIL already given");
@@ -123,8 +213,11 @@ class Receiver::Session final : public Watcher {
     }
     receiver_.messages_.push_back(receiver_.world_.now());
     const std::string reply = rules().mail ? rules().mail(messages_) : std::string();
-    if (witness() != nullptr) witness()->on_mail(*line_, code_of(reply), messages_);
+    const bool wants_tls = rules().tls.is_wanted && offers_tls_;
+    const uint16_t code = reply.empty() && wants_tls ? uint16_t{530} : code_of(reply);
+    if (witness() != nullptr) witness()->on_mail(*line_, code, messages_);
     if (!reply.empty()) return say(reply);
+    if (wants_tls) return say("530 5.7.0 STARTTLS first");
     ++messages_;
     has_sender_ = true;
     say("250 2.1.0 sender ok");
@@ -154,15 +247,51 @@ class Receiver::Session final : public Watcher {
     const std::string content = in_.substr(0, size);
     in_.erase(0, size + skip);
     in_data_ = false;
-    judge(content);
+    judge(content, draw_dot());
     forget_message();
     return true;
   }
 
-  void judge(const std::string& content) {
+  // One that is refused at once is swallowed, or it is not.
+  void begin_chunk(size_t size) {
     using Dot = ReceiverRules::Dot;
-    const std::string& first = recipients_.front();
-    const Dot dot = rules().dot ? rules().dot(first) : Dot::kAnswer;
+    const bool refused = recipients_.empty();
+    if (rules().chunks == Chunks::kReadAsCommands) {
+      if (refused) return say("503 5.5.1 no valid recipients");
+      const Dot dot = draw_dot();
+      if (dot == Dot::kRefuse || dot == Dot::kDefer) {
+        judge("", dot);
+        return forget_message();
+      }
+    }
+    chunk_ = size;
+    in_chunk_ = true;
+  }
+
+  bool take_chunk() {
+    if (in_.size() < chunk_) return false;
+    const std::string content = in_.substr(0, chunk_);
+    in_.erase(0, chunk_);
+    in_chunk_ = false;
+    if (recipients_.empty()) {
+      say("503 5.5.1 no valid recipients");
+      if (rules().chunks != Chunks::kKeepsSender) forget_message();
+      return true;
+    }
+    judge(content, draw_dot());
+    forget_message();
+    const bool again = rules().chunks == Chunks::kAnswersTwice && !over_ && !ending_ && !deaf_ &&
+                       receiver_.world_.happens(kTwiceOneIn);
+    if (again) say("250 2.0.0 taken, really");
+    return true;
+  }
+
+  ReceiverRules::Dot draw_dot() const {
+    return rules().dot ? rules().dot(recipients_.front()) : ReceiverRules::Dot::kAnswer;
+  }
+
+  void judge(const std::string& content, ReceiverRules::Dot dot) {
+    using Dot = ReceiverRules::Dot;
     const Trick trick = dot == Dot::kAnswer ? draw_trick() : Trick::kNone;
     // Whoever says 421 has not taken it.
     if (trick == Trick::kGoAway) return say("", trick);
@@ -173,7 +302,7 @@ class Receiver::Session final : public Watcher {
           ++receiver_.misdirected_;
         }
         receiver_.deliveries_.push_back(
-            {receiver_.world_.now(), recipient, line_->number, dot == Dot::kAnswer});
+            {receiver_.world_.now(), recipient, line_->number, dot == Dot::kAnswer, encrypted()});
         receiver_.world_.note("taken " + recipient + " " + std::to_string(content.size()));
       }
     }
@@ -239,7 +368,9 @@ class Receiver::Session final : public Watcher {
 
   void babble() {
     if (over_) return;
-    for (size_t i = 0; i < kEndlessLines && out_.size() < 64'000; ++i) out_ += "250-and more\r\n";
+    for (size_t i = 0; i < kEndlessLines && out_.size() < 64'000; ++i) {
+      out_ += on_the_line("250-and more\r\n");
+    }
     flush();
     receiver_.world_.after(kEndlessPause, &receiver_, [this] { babble(); });
   }
@@ -250,13 +381,20 @@ class Receiver::Session final : public Watcher {
   void put_and_end(const std::string& text) {
     ending_ = true;
     put(text);
+    if (encrypted()) put_octets(TlsServer::end());
     receiver_.world_.after(rules().reply_delay, &receiver_, [this] {
       closing_ = true;
       flush();
     });
   }
 
-  void put(const std::string& text) {
+  std::string on_the_line(const std::string& text) const {
+    return encrypted() ? tls_->write(text) : text;
+  }
+
+  void put(const std::string& text) { put_octets(on_the_line(text)); }
+
+  void put_octets(const std::string& text) {
     const Duration delay = rules().reply_delay;
     if (delay == Duration{}) {
       out_ += text;
@@ -316,9 +454,16 @@ class Receiver::Session final : public Watcher {
   std::string in_;
   std::string out_;
   std::vector<std::string> recipients_;
+  std::unique_ptr<TlsServer> tls_;  // from the reply to STARTTLS on
+  TlsManner manner_ = TlsManner::kNotOffered;
+  bool greeted_ = true;  // turns false when TLS begins
+  bool hides_tls_ = false;
+  bool offers_tls_ = false;
   uint32_t messages_ = 0;
   bool has_sender_ = false;
   bool in_data_ = false;
+  bool in_chunk_ = false;
+  size_t chunk_ = 0;
   bool deaf_ = false;  // reads and never answers
   bool writing_ = false;
   bool ending_ = false;

@@ -1,8 +1,8 @@
 // An SMTP receiver as plain code on the Network: what it takes, refuses, drops, and what it saw.
 //
-// It speaks EHLO/HELO, MAIL, RCPT, DATA, RSET, NOOP and QUIT, with PIPELINING when told so, and as
-//   badly as its rules say. What it saw is kept apart from all that the engine says: the Witness,
-//   when there is one, compares the two.
+// It speaks EHLO/HELO, MAIL, RCPT, DATA, BDAT, RSET, NOOP and QUIT, with PIPELINING, CHUNKING and
+//   STARTTLS when told so, and as badly as its rules say. What it saw is kept apart from all that
+//   the engine says: the Witness, when there is one, compares the two.
 // OWNERSHIP. World, Network and Witness outlive it; it keeps its sessions. THREAD. One.
 // BUGS. Addresses are compared as octets; no extension beyond those that it names in EHLO.
 #pragma once
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tests/sim/network.h"
+#include "tests/sim/tls.h"
 #include "tests/sim/witness.h"
 #include "tests/sim/world.h"
 
@@ -40,8 +41,38 @@ enum class Trick : uint8_t {
   kGarbage,    // octets that are no reply
 };
 
+// What becomes of chunks.
+enum class Chunks : uint8_t {
+  kNotOffered,
+  kGood,
+  kReadAsCommands,  // of a refused chunk, the content
+  kKeepsSender,     // behind a chunk without recipients the sender still holds
+  kAnswersTwice,    // now and then
+};
+
+// What becomes of STARTTLS.
+enum class TlsManner : uint8_t {
+  kNotOffered,
+  kGood,     // a session with its certificate
+  kRefuses,  // 454
+  kAlert,    // instead of a hello, as all below
+  kGarbage,
+  kCloses,
+  kStalls,   // for ever
+  kInjects,  // behind its 220, in the same packet, a reply
+};
+
+struct TlsRules {
+  TlsManner manner = TlsManner::kNotOffered;
+  Certificate certificate = {};
+  bool is_wanted = false;     // 530 to MAIL in clear
+  uint64_t hides_one_in = 0;  // connections do not see it offered; 0: none
+  uint64_t fails_one_in = 0;  // handshakes end by an alert, or badly; 0: none
+};
+
 struct ReceiverRules {
   bool pipelining = true;
+  Chunks chunks = Chunks::kNotOffered;
   Duration reply_delay{};
   Manner manner = Manner::kPlain;
   // The reply to RCPT, without end of line; "" accepts. `attempt` counts from 1.
@@ -65,6 +96,7 @@ struct ReceiverRules {
   bool refuses_size = false;       // offers SIZE and takes no SIZE=
   bool drops_group = false;        // offers PIPELINING and forgets what came behind a command
   bool no_ehlo = false;            // answers EHLO with 502
+  TlsRules tls;
 };
 
 class Receiver final : public Server {
@@ -74,6 +106,7 @@ class Receiver final : public Server {
     std::string recipient;
     uint64_t line = 0;
     bool answered = false;
+    bool encrypted = false;
   };
   struct Try {
     Instant at{};
@@ -92,6 +125,10 @@ class Receiver final : public Server {
   const std::vector<Instant>& messages() const { return messages_; }  // every MAIL
   uint32_t lines_open() const { return lines_open_; }
   uint32_t lines_open_max() const { return lines_open_max_; }
+  // Connections that became TLS, and how many of them went on from an earlier session.
+  uint32_t encrypted() const { return encrypted_; }
+  uint32_t resumed() const { return resumed_; }
+  uint32_t lines() const { return static_cast<uint32_t>(sessions_.size()); }
   // Messages whose X-Recipient is not their envelope's.
   uint32_t misdirected() const { return misdirected_; }
 
@@ -112,6 +149,9 @@ class Receiver final : public Server {
   uint32_t lines_open_ = 0;
   uint32_t lines_open_max_ = 0;
   uint32_t misdirected_ = 0;
+  IssuedTickets tickets_;
+  uint32_t encrypted_ = 0;
+  uint32_t resumed_ = 0;
 };
 
 }  // namespace sluice::sim

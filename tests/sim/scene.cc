@@ -50,6 +50,7 @@ Scene::Scene(SceneOptions options)
   disk->put_directory(kSpool);
   disk->put_directory(std::string(kSpool) + "/incoming");
   watch_disk();
+  network.dialled = [this](const Line& line) { witness.on_dial(line); };
   network.opened = [this](const Line& line) { witness.on_line(line); };
   t_logging = &world;
   set_log_sink(take_line, LogLevel::kInfo);
@@ -110,7 +111,8 @@ void Scene::start() {
   CHECK(process_ == nullptr);
   world.note("start");
   witness.on_start();
-  process_ = std::make_unique<Process>(world, network, zones, disk, config_, options_.limits);
+  process_ = std::make_unique<Process>(world, network, zones, disk, config_, options_.limits,
+                                       options_.turn_cost);
 }
 
 void Scene::crash() {
@@ -139,6 +141,12 @@ void Scene::watch_disk() {
 void Scene::reload() {
   world.note("reload");
   process_->reload(config_.shaping, config_.retry);
+}
+
+void Scene::reload(const std::string& shaping) {
+  options_.shaping = shaping;
+  config_ = parse(options_);
+  reload();
 }
 
 bool Scene::drain(Duration timeout) {

@@ -33,6 +33,8 @@ struct SceneOptions {
   std::string config = {};   // further lines of sluice.toml
   std::string shaping = {};  // shaping.toml
   Limits limits = {};
+  // What a turn is said to cost: a shard with many of them counts as busy, and others help it.
+  Duration turn_cost = {};
 };
 
 class Scene {
@@ -67,8 +69,9 @@ class Scene {
   void crash();
   // SIGTERM, then the power: false when it does not end within its deadline.
   bool drain(Duration timeout);
-  // SIGHUP, with the same files.
+  // SIGHUP, with the same files, or with these shaping rules from now on.
   void reload();
+  void reload(const std::string& shaping);
   bool is_up() const { return process_ != nullptr; }
   Process& process() { return *process_; }
 
@@ -90,7 +93,7 @@ class Scene {
   void watch_disk();
   void take_down();
 
-  const SceneOptions options_;
+  SceneOptions options_;
   Configuration config_;
   std::vector<std::unique_ptr<Receiver>> receivers_;
   std::set<std::string> jobs_;  // names of what was dropped

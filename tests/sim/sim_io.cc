@@ -37,13 +37,15 @@ SimIo::~SimIo() {
 }
 
 Instant SimIo::precise_now() {
+  // Between two turns it is the end of the last one: from there on the thread waits.
   worked_ += kLookCost;
-  return world_->now() + worked_;
+  return now_ + worked_;
 }
 
 void SimIo::submit_and_wait(Instant) {
   now_ = world_->now();
   worked_ = {};
+  cpu_time_ += turn_cost;
   const auto completed = std::exchange(completed_, {});
   for (const auto& [op, result] : completed) complete(*op, result);
 }

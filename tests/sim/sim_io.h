@@ -40,6 +40,7 @@ class SimIo final : public Io, private Watcher {
   ~SimIo() override;
 
   DiskPace pace;
+  Duration turn_cost{};  // what a turn is said to have used of the core; no time passes by it
   uint32_t descriptors_max = 100'000;
   size_t send_max =
       0;  // a send takes at most so many octets, chosen at random; 0: all there is room for
@@ -53,6 +54,7 @@ class SimIo final : public Io, private Watcher {
   Instant now() const override { return now_; }
   WallTime wall_now() const override { return world_->wall_now(); }
   Instant precise_now() override;
+  Duration cpu_time() override { return cpu_time_; }
   Random& random() override { return random_; }
   void submit_and_wait(Instant until) override;
   void wake() override {}
@@ -126,6 +128,7 @@ class SimIo final : public Io, private Watcher {
   Random random_;
   Instant now_;
   Duration worked_{};  // pretended within the turn, for precise_now()
+  Duration cpu_time_{};
   Handle last_handle_ = 2;
   uint64_t last_id_ = 0;
   std::map<Handle, Descriptor> descriptors_;

@@ -11,6 +11,9 @@
 namespace sluice::sim {
 namespace {
 
+// No message of theirs is signed by it, but turns are taken as if.
+constexpr std::string_view kAnothersKey =
+    "[[dkim]]\ndomain = \"another.sim\"\nselector = \"s\"\nkey = \"another.pem\"\n";
 constexpr uint32_t kDomains = 10;
 constexpr uint32_t kSites = 4;
 constexpr Duration kGreylisted = std::chrono::minutes(10);
@@ -18,10 +21,16 @@ constexpr Duration kGreylisted = std::chrono::minutes(10);
 constexpr uint32_t kBelievedRefusals = 19;
 constexpr Duration kLongestTail = std::chrono::hours(100);
 constexpr Rate kRate{50, std::chrono::seconds(1), 1};
+constexpr Rate kProviderRate{40, std::chrono::seconds(1), 1};
+constexpr Rate kDialRate{10, std::chrono::seconds(1), 1};
+constexpr Rate kJobRate{60, std::chrono::seconds(1), 1};
 
 constexpr const char* kSources =
     "[[source]]\nname = \"a\"\naddress = [\"198.51.100.11\"]\nhello = \"a.sim\"\n"
     "[[source]]\nname = \"b\"\naddress = [\"198.51.100.12\"]\nhello = \"b.sim\"\n";
+
+// The domain that has a rule of its own about TLS.
+constexpr uint32_t kRuledDomain = 6;
 
 std::string domain_name(uint32_t domain) { return "example" + std::to_string(domain) + ".test"; }
 IpAddress host(uint32_t site) { return Scene::address(static_cast<uint8_t>(site + 1)); }
@@ -46,15 +55,41 @@ class Swarm {
   bool broken() const { return scene_.witness.broken(); }
 
   static std::string shaping(const SwarmOptions& options) {
-    std::string rules;
-    if (options.rate) rules += "max_message_rate = \"50/s\"\n";
-    if (options.connections != 0) {
-      rules += "connection_limit = " + std::to_string(options.connections) + "\n";
-    }
+    std::string rules = "[\"default\"]\n";
+    const auto set = [&rules](const std::string& key, const std::string& value) {
+      rules += key + " = " + value + "\n";
+    };
+    const std::string burst =
+        options.burst == 0 ? "" : ",max_burst=" + std::to_string(options.burst);
+    if (options.rate) set("max_message_rate", "\"50/s" + burst + "\"");
+    if (options.dial_rate) set("max_connection_rate", "\"10/s\"");
+    if (options.trusts_chunks) set("blind_chunking", "\"trusted\"");
+    if (options.connections != 0) set("connection_limit", std::to_string(options.connections));
     if (options.deliveries != 0) {
-      rules += "max_deliveries_per_connection = " + std::to_string(options.deliveries) + "\n";
+      set("max_deliveries_per_connection", std::to_string(options.deliveries));
     }
-    return rules.empty() ? rules : "[\"default\"]\n" + rules;
+    if (options.tls_rule) {
+      rules += "[\"" + domain_name(kRuledDomain) + "\"]\nmx_rollup = false\n";
+      set("enable_tls", rule_word(*options.tls_rule));
+    }
+    if (options.provider_sites == 0) return rules;
+    rules += "[provider.\"large\"]\nmatch = [";
+    for (uint32_t site = 0; site < options.provider_sites; ++site) {
+      rules += "{HostName = \"mx" + std::to_string(site) + ".sim\"}, ";
+    }
+    rules += "]\n";
+    if (options.provider_rate) set("provider_max_message_rate", "\"40/s\"");
+    if (options.provider_connections != 0) {
+      set("provider_connection_limit", std::to_string(options.provider_connections));
+    }
+    return rules;
+  }
+
+  static std::string rule_word(TlsPolicy policy) {
+    static constexpr const char* kWords[] = {"\"Disabled\"", "\"OpportunisticInsecure\"",
+                                             "\"Opportunistic\"", "\"RequiredInsecure\"",
+                                             "\"Required\""};
+    return kWords[static_cast<size_t>(policy)];
   }
 
   static SceneOptions scene_options(uint64_t seed, const SwarmOptions& options) {
@@ -63,7 +98,12 @@ class Swarm {
     out.shards = options.shards;
     if (options.tiny) out.limits = Limits::tiny();
     if (options.two_sources) out.config = kSources;
+    if (options.signs_in_turns) out.config += kAnothersKey;
+    if (options.tls_policy) {
+      out.config += std::string("[tls]\npolicy = \"") + name_of(*options.tls_policy) + "\"\n";
+    }
     out.shaping = shaping(options);
+    out.turn_cost = options.turn_cost;
     return out;
   }
 
@@ -75,8 +115,43 @@ class Swarm {
     set_names();
     set_disk();
     set_limits();
+    set_tls();
     scene_.drop_job("news", list(), send_lines(),
                     options_.duplicates != 0 ? "dedupe = true\n" : "");
+    if (options_.second_rows != 0) {
+      scene_.drop_job(
+          "second", second_list(),
+          send_lines() + "[tls]\npolicy = \"" + name_of(options_.second_policy) + "\"\n");
+    }
+  }
+
+  static Certificate certificate(uint32_t site, bool trusted, bool right_name) {
+    return {"mx" + std::to_string(right_name ? site : site + kSites) + ".sim", trusted, ""};
+  }
+
+  void set_tls() {
+    for (uint32_t site = 0; site < kSites; ++site) {
+      const SwarmOptions::SiteTls& drawn = options_.tls_sites[site];
+      scene_.receivers()[site]->rules.tls = {
+          .manner = drawn.manner,
+          .certificate = certificate(site, drawn.trusted, drawn.right_name),
+          .is_wanted = options_.wants_tls,
+          .hides_one_in = options_.hides_tls,
+          .fails_one_in = options_.fails_tls};
+      scene_.witness.allowed.tls.names[host(site)] = "mx" + std::to_string(site) + ".sim";
+    }
+    AllowedTls& tls = scene_.witness.allowed.tls;
+    tls.policy = options_.tls_policy.value_or(TlsPolicy::kOpportunistic);
+    if (options_.tls_rule) tls.by_domain[domain_name(kRuledDomain)] = *options_.tls_rule;
+    if (options_.second_rows != 0) tls.by_job["second"] = options_.second_policy;
+  }
+
+  void rotate_certificates() {
+    for (uint32_t site = 0; site < kSites; ++site) {
+      Certificate& mine = scene_.receivers()[site]->rules.tls.certificate;
+      const bool was_good = mine.trusted && mine.name == certificate(site, true, true).name;
+      mine = certificate(site, !was_good, true);
+    }
   }
 
   void set_weather() {
@@ -98,6 +173,7 @@ class Swarm {
     for (uint32_t site = 0; site < kSites; ++site) {
       ReceiverRules rules;
       rules.pipelining = options_.pipelining;
+      rules.chunks = options_.chunks;
       rules.manner = options_.manner;
       rules.messages_per_line = options_.messages_per_line;
       rules.lines_max = options_.lines_max;
@@ -191,26 +267,60 @@ class Swarm {
 
   void set_limits() {
     Allowed& allowed = scene_.witness.allowed;
-    allowed.connections = options_.connections != 0 ? options_.connections : 20;
+    const uint32_t connections = options_.connections != 0 ? options_.connections : 20;
     allowed.messages_per_line = options_.deliveries != 0 ? options_.deliveries : 1'000;
-    allowed.sender_bounces = kBelievedRefusals;
+    // Each lane to an exchanger believes so many.
+    const uint32_t lanes = (options_.tls_rule ? 2 : 1) * (options_.second_rows != 0 ? 2 : 1);
+    allowed.sender_bounces = kBelievedRefusals * lanes;
     if (options_.short_lifetime) allowed.lifetime = std::chrono::hours(2);
     if (options_.two_sources) {
       allowed.sources = {{"a.sim", *parse_ip("198.51.100.11")},
                          {"b.sim", *parse_ip("198.51.100.12")}};
     }
+    // An exchanger of two sites has the limits of both.
+    const uint32_t sites = options_.tls_rule ? 2 : 1;
+    const auto shared = [sites](Rate rate) {
+      rate.amount *= sites;
+      rate.burst *= sites;
+      return rate;
+    };
+    AllowedScope& site = allowed.limits.site;
+    site.connections = connections * sites;
+    if (options_.dial_rate) site.dial_rate = shared(kDialRate);
+    AllowedScope provider;
+    for (uint32_t mx = 0; mx < options_.provider_sites; ++mx) provider.exchangers.insert(host(mx));
+    provider.connections = options_.provider_connections;
     // A message that was held up arrives together with the next: each connection may hold two.
-    if (options_.rate && !options_.slow && !options_.refuses_size && options_.tricks == 0 &&
+    if (!options_.slow && !options_.refuses_size && options_.tricks == 0 &&
         options_.manner != Manner::kTarpit) {
-      allowed.rate = kRate;
-      allowed.bunched = 2 * allowed.connections;
+      const uint32_t sources = options_.two_sources ? 2 : 1;
+      if (options_.rate) {
+        Rate rate = kRate;
+        if (options_.burst != 0) rate.burst = options_.burst;
+        site.rate = shared(rate);
+      }
+      if (options_.provider_rate) provider.rate = kProviderRate;
+      site.bunched = 2 * site.connections;
+      provider.bunched = site.bunched * options_.provider_sites;
+      if (options_.job_rate) {
+        allowed.limits.jobs["news"] = {kJobRate, site.bunched * kSites * sources};
+      }
     }
+    if (options_.provider_sites != 0) allowed.limits.providers.push_back(provider);
   }
 
-  std::string send_lines() const { return options_.short_lifetime ? "lifetime = \"2h\"\n" : ""; }
+  std::string send_lines() const {
+    std::string lines;
+    if (options_.short_lifetime) lines += "lifetime = \"2h\"\n";
+    if (options_.job_rate) lines += "rate = \"60/s\"\n";
+    return lines;
+  }
 
   std::vector<std::string> list() {
     good_ = recipients_over(options_.rows, kDomains);
+    for (uint32_t i = 0; i < options_.large_site; ++i) {
+      good_.push_back("large" + std::to_string(i) + "@" + domain_name(0));
+    }
     std::vector<std::string> out = good_;
     for (uint32_t i = 0; i < options_.bad_rows; ++i) {
       out.push_back("no address " + std::to_string(i));
@@ -222,6 +332,13 @@ class Swarm {
     return out;
   }
 
+  std::vector<std::string> second_list() {
+    for (uint32_t i = 0; i < options_.second_rows; ++i) {
+      second_.push_back("second" + std::to_string(i) + "@" + domain_name(i % kDomains));
+    }
+    return second_;
+  }
+
   // --- what happens ------------------------------------------------------------------------------
 
   void play_round(bool last) {
@@ -230,6 +347,7 @@ class Swarm {
                                                   : Duration(std::chrono::milliseconds(900));
     const Duration length = world.between(Duration{}, longest);
     scene_.run_for(length / 2);
+    if (options_.rotates_tls) rotate_certificates();
     if (options_.reloads && scene_.process().running()) scene_.reload();
     scene_.zones.all_down = false;
     scene_.run_for(length - length / 2);
@@ -261,8 +379,19 @@ class Swarm {
       receiver->rules.drops_group = receiver->rules.refuses_size = receiver->rules.no_ehlo = false;
       receiver->rules.lines_max = receiver->rules.messages_per_line = 0;
     }
+    if (options_.tls) mend_tls();
     scene_.disk->capacity = 1UL << 40;
     scene_.disk->sync_max = std::chrono::milliseconds(8);
+  }
+
+  // What must be encrypted, or verified, can be.
+  void mend_tls() {
+    for (uint32_t site = 0; site < kSites; ++site) {
+      TlsRules& tls = scene_.receivers()[site]->rules.tls;
+      tls = {.manner = TlsManner::kGood,
+             .certificate = certificate(site, true, true),
+             .is_wanted = tls.is_wanted};
+    }
   }
 
   void finish() {
@@ -280,7 +409,7 @@ class Swarm {
     if (!scene_.jobs_are_done()) {
       return scene_.witness.violate(7, "not over after 100 hours in a world in order");
     }
-    check_summary();
+    check_summaries();
     // Events are told and connections are gone a moment later.
     scene_.run_for(std::chrono::minutes(11));
     if (scene_.network.lines_open() != 0) {
@@ -290,19 +419,25 @@ class Swarm {
     if (!broken()) scene_.drain(std::chrono::seconds(30));
   }
 
-  void check_summary() {
-    const Counts counts = scene_.summary("news").counts;
-    const auto rows = static_cast<int64_t>(good_.size());
-    EXPECT_EQ(counts.total(), rows + options_.bad_rows + options_.duplicates) << "invariant 1";
-    EXPECT_EQ(counts[State::kDuplicate], options_.duplicates) << "invariant 1";
-    EXPECT_EQ(counts[State::kRejected], options_.bad_rows) << "invariant 1";
-    EXPECT_EQ(counts.open(), 0) << "invariant 1";
+  void check_summaries() {
+    check_summary("news", good_.size(), options_.bad_rows, options_.duplicates);
+    if (options_.second_rows != 0) check_summary("second", second_.size(), 0, 0);
     const Ledger ledger = scene_.ledger();
     EXPECT_EQ(ledger.final_twice, 0U) << "invariant 1: final twice";
-    EXPECT_EQ(ledger.rows.size(), good_.size()) << "invariant 1";
+    EXPECT_EQ(ledger.rows.size(), good_.size() + second_.size()) << "invariant 1";
+  }
+
+  void check_summary(const std::string& job, size_t good, uint32_t bad, uint32_t duplicates) {
+    const Counts counts = scene_.summary(job).counts;
+    EXPECT_EQ(counts.total(), static_cast<int64_t>(good + bad + duplicates)) << "invariant 1";
+    EXPECT_EQ(counts[State::kDuplicate], duplicates) << "invariant 1";
+    EXPECT_EQ(counts[State::kRejected], bad) << "invariant 1";
+    EXPECT_EQ(counts.open(), 0) << "invariant 1";
     std::map<State, int64_t> ended;
     int64_t maybe = 0;
+    const Ledger ledger = scene_.ledger();
     for (const auto& [key, entries] : ledger.rows) {
+      if (!std::get<0>(key).starts_with(job + "-")) continue;
       for (const LedgerEntry& entry : entries) {
         if (is_final(entry.state)) ++ended[entry.state];
         maybe += entry.maybe_delivered ? 1 : 0;
@@ -318,6 +453,7 @@ class Swarm {
   SwarmOptions options_;
   Scene scene_;
   std::vector<std::string> good_;
+  std::vector<std::string> second_;
   std::map<std::string, Instant> first_seen_;
   uint64_t asked_ = 0;
   bool sync_failed_ = false;

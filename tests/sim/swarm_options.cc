@@ -60,12 +60,52 @@ SwarmOptions::SwarmOptions(Random& random) {
   drains = one_in(3);
   reloads = one_in(5);
 
+  if (!one_in(3)) chunks = static_cast<Chunks>(number(1, 4));
+  trusts_chunks = chunks == Chunks::kGood && one_in(2);
+
   // A refusal stands when the connection breaks behind it: with a receiver that loses commands it
   // may be another's, and nobody could tell.
   if (drops_group) {
     resets = tricks = dot_drops = 0;
     drains = false;
+    chunks = Chunks::kNotOffered;
   }
+
+  burst = rate ? maybe_number(2, 2, 12) : 0;
+  dial_rate = one_in(6);
+  provider_sites = maybe_number(3, 1, 4);
+  provider_connections = maybe_number(2, 1, 6);
+  provider_rate = one_in(2);
+  job_rate = one_in(5);
+  signs_in_turns = one_in(3);
+  turn_cost = one_in(3) ? Duration(std::chrono::milliseconds(number(1, 5))) : Duration{};
+  // Mail enough for one site that other shards help with it: more than they hold for a moment, and
+  // no rate, under which nobody would.
+  if (one_in(12) && !tiny) {
+    large_site = number(1'500, 3'000);
+    shards = number(2, 4);
+    connections = number(2, 6);
+    rate = provider_rate = job_rate = false;
+    turn_cost = std::chrono::milliseconds(number(1, 5));
+  }
+
+  tls = one_in(2);
+  if (!tls) return;
+  const auto policy = [&] { return static_cast<TlsPolicy>(number(0, 4)); };
+  for (SiteTls& site : tls_sites) {
+    site.manner = one_in(2) ? TlsManner::kGood : static_cast<TlsManner>(number(0, 7));
+    site.trusted = !one_in(4);
+    site.right_name = !one_in(4);
+  }
+  hides_tls = maybe(4, number(2, 10));
+  fails_tls = maybe(3, number(2, 10));
+  wants_tls = one_in(4);
+  rotates_tls = one_in(3);
+  if (!one_in(3)) tls_policy = policy();
+  if (one_in(3)) tls_rule = policy();
+  // A job that a failing disk refuses ends a run, which is then not looked at any further.
+  second_rows = full_disk || sync_errors != 0 ? 0 : maybe_number(2, 10, 100);
+  second_policy = policy();
 }
 
 }  // namespace sluice::sim

@@ -23,18 +23,33 @@ std::string header_of(const std::string& content, const std::string& name) {
   return content.substr(begin, content.find("\r\n", begin) - begin);
 }
 
-// Without the soft line breaks of quoted-printable.
-std::string unfolded(std::string content) {
-  for (size_t at = content.find("=\r\n"); at != std::string::npos; at = content.find("=\r\n", at)) {
-    content.erase(at, 3);
+std::string_view body_of(std::string_view content) {
+  return content.substr(std::min(content.find("\r\n\r\n"), content.size()));
+}
+
+// Decoded from quoted-printable.
+std::string decoded(std::string_view content) {
+  std::string out;
+  for (size_t at = 0; at < content.size(); ++at) {
+    if (content[at] != '=' || at + 2 >= content.size()) {
+      out += content[at];
+      continue;
+    }
+    const std::string octet(content.substr(at + 1, 2));
+    if (octet != "\r\n") out += static_cast<char>(std::stoi(octet, nullptr, 16));
+    at += 2;
   }
-  return content;
+  return out;
 }
 
 }  // namespace
 
 Witness::Witness(World& world, const Network& network, std::string spool, uint64_t seed)
-    : world_(world), network_(network), spool_(std::move(spool)), seed_(seed) {}
+    : world_(world),
+      spool_(std::move(spool)),
+      seed_(seed),
+      book_(network, allowed.limits),
+      tls_(allowed.tls) {}
 
 void Witness::violate(int invariant, const std::string& what) {
   if (std::exchange(broken_, true)) return;
@@ -53,12 +68,12 @@ std::string Witness::words(const Line& line) const {
 void Witness::expect_job(const std::string& name, int64_t rows,
                          const std::vector<std::string>& good) {
   rows_of_job_[name] = rows;
-  for (const std::string& recipient : good) recipients_[recipient];
+  least_needed_.clear();
+  for (const std::string& recipient : good) recipients_[recipient].job = name;
 }
 
 void Witness::on_start() {
   taken_so_far_.clear();
-  mails_.clear();
   sender_bounces_.clear();
   drain_ends_ = {};
 }
@@ -97,13 +112,14 @@ void Witness::check_counts(const JobStatus& job) {
 void Witness::on_synced(const Disk& disk, const std::string& path) {
   const size_t slash = path.rfind('/');
   if (path.substr(0, slash) != SpoolPaths(spool_).journal) return;
-  read_journal(disk, path.substr(slash + 1));
+  read_journal(disk, path.substr(slash + 1), false);
 }
 
 void Witness::on_end(const Disk& left) {
   drain_ends_ = {};
+  readers_.clear();
   if (const NodePtr journal = left.find(SpoolPaths(spool_).journal)) {
-    for (const auto& [name, file] : journal->names) read_journal(left, name);
+    for (const auto& [name, file] : journal->names) read_journal(left, name, true);
   }
 }
 
@@ -116,14 +132,25 @@ void Witness::on_crash(const Disk& left) {
 
 void Witness::on_drain(Duration timeout) { drain_ends_ = world_.wall_now() + timeout; }
 
-void Witness::read_journal(const Disk& disk, const std::string& name) {
+void Witness::read_journal(const Disk& disk, const std::string& name, bool is_whole) {
   const NodePtr file = disk.find(SpoolPaths(spool_).journal + "/" + name);
   if (!file || !parse_journal_file_name(name)) return;
   size_t& known = journals_[name];
-  auto entries = parse_journal(name, file->durable);
+  // Verdicts that are known already are passed by: of whole files, and of one that goes on.
+  size_t passed = 0;
+  JournalReader whole(name);
+  JournalReader* reader = &whole;
+  if (!is_whole) {
+    const auto [growing, fresh] = readers_.try_emplace(name, name);
+    reader = &growing->second;
+    if (!fresh) passed = known;
+  }
+  auto entries = reader->read(file->durable, is_whole);
   if (!entries) return violate(2, "what is durable of " + name + " is no journal");
-  for (; known < entries->size() && !broken_; ++known) {
-    auto& [key, entry] = (*entries)[known];
+  for (auto& [key, entry] : *entries) {
+    if (broken_) return;
+    if (++passed <= known) continue;
+    known = passed;
     if (addresses_.count(key) == 0) read_addresses(disk, spool_, addresses_);
     entry.recipient = addresses_[key];
     learn(key, std::move(entry));
@@ -193,13 +220,13 @@ void Witness::check_bounce(const LedgerEntry& entry, const Recipient& recipient)
 
 // --- what receivers see --------------------------------------------------------------------------
 
-void Witness::on_line(const Line& line) {
-  const uint32_t open = network_.lines_open(line.from.ip, line.to.ip);
-  if (allowed.connections != 0 && open > allowed.connections) {
-    violate(3, words(line) + " is the " + std::to_string(open) + "th open at a time of " +
-                   std::to_string(allowed.connections));
-  }
+void Witness::check_limit(const Line& line, const std::optional<std::string>& wrong) {
+  if (wrong) violate(3, words(line) + ": " + *wrong);
 }
+
+void Witness::on_dial(const Line& line) { check_limit(line, book_.on_dial(line, world_.now())); }
+
+void Witness::on_line(const Line& line) { check_limit(line, book_.on_line(line)); }
 
 void Witness::on_hello(const Line& line, const std::string& name) {
   if (allowed.sources.empty()) return;
@@ -209,28 +236,40 @@ void Witness::on_hello(const Line& line, const std::string& name) {
   }
 }
 
+void Witness::check_tls(const Line& line, const std::optional<std::string>& wrong) {
+  if (wrong) violate(9, words(line) + ": " + *wrong);
+}
+
+TlsPolicy Witness::tls_needed(const std::string& who) const {
+  const auto known = recipients_.find(who);
+  return allowed.tls.of(domain_of(who), known == recipients_.end() ? "" : known->second.job);
+}
+
+TlsPolicy Witness::least_needed(const IpAddress& exchanger) {
+  const auto [found, fresh] = least_needed_.try_emplace(exchanger, TlsPolicy::kVerified);
+  if (!fresh) return found->second;
+  for (const auto& [who, recipient] : recipients_) {
+    const auto hosts = allowed.exchangers.find(domain_of(who));
+    if (hosts != allowed.exchangers.end() && hosts->second.count(exchanger) == 0) continue;
+    found->second = weaker(found->second, tls_needed(who));
+  }
+  return found->second;
+}
+
+void Witness::on_encrypted(const Line& line, const Certificate& certificate) {
+  check_tls(line, tls_.on_encrypted(line, certificate));
+}
+
+void Witness::on_command_within_tls(const Line& line) { check_tls(line, tls_.on_command(line)); }
+
 void Witness::on_mail(const Line& line, uint16_t code, uint32_t accepted_before) {
+  check_tls(line, tls_.on_mail(line, least_needed(line.to.ip)));
   if (code >= kForGood) refused_sender_.insert(line.to.ip);
   if (code < 300 && allowed.messages_per_line != 0 &&
       accepted_before >= allowed.messages_per_line) {
     violate(3, words(line) + " carries message " + std::to_string(accepted_before + 1));
   }
-  check_rate(line);
-}
-
-void Witness::check_rate(const Line& line) {
-  if (!allowed.rate) return;
-  std::vector<Instant>& times = mails_[{line.from.ip, line.to.ip}];
-  times.push_back(world_.now());
-  const auto each = allowed.rate->period / static_cast<int64_t>(allowed.rate->amount);
-  for (size_t first = 0; first < times.size(); ++first) {
-    const auto granted = allowed.rate->burst + allowed.bunched +
-                         static_cast<uint64_t>((times.back() - times[first]) / each);
-    if (times.size() - first <= granted) continue;
-    return violate(3, words(line) + ": " + std::to_string(times.size() - first) +
-                          " messages within " +
-                          std::to_string((times.back() - times[first]).count()) + " ns");
-  }
+  check_limit(line, book_.on_message(line, world_.now()));
 }
 
 void Witness::on_nested_mail(const Line& line) {
@@ -242,12 +281,16 @@ void Witness::on_recipient(const Line& line, const std::string& who, uint16_t co
   if (known == recipients_.end()) return violate(8, words(line) + ": nobody asked for " + who);
   Recipient& recipient = known->second;
   if (code >= kForGood) recipient.refused = true;
+  check_tls(line, tls_.on_mail(line, tls_needed(who)));
+  check_limit(line, book_.on_row(recipient.job, world_.now()));
   const auto hosts = allowed.exchangers.find(domain_of(who));
   if (hosts != allowed.exchangers.end() && hosts->second.count(line.to.ip) == 0) {
     violate(8, words(line) + ": mail for " + who + ", whose exchanger this is not");
   }
   if (recipient.entries.empty()) return;
   const LedgerEntry& last = recipient.entries.back();
+  // What was in flight when the sender gave the line up is read all the same.
+  if (line.ends[0].closed || line.ends[0].reset || line.ends[0].finished) return;
   // What waits for DNS goes on when DNS does.
   if (last.state == State::kDeferred && last.session != 0 &&
       world_.wall_now() + kTick < last.next_at) {
@@ -262,6 +305,7 @@ void Witness::on_content_refused(const std::string& who, uint16_t code) {
 void Witness::on_taken(const Line& line, const std::vector<std::string>& recipients,
                        const std::string& content) {
   for (const std::string& who : recipients) {
+    check_tls(line, tls_.on_mail(line, tls_needed(who)));
     check_content(who, content);
     Recipient& recipient = recipients_[who];
     ++recipient.taken;
@@ -278,7 +322,7 @@ void Witness::on_taken(const Line& line, const std::vector<std::string>& recipie
 
 void Witness::check_content(const std::string& who, const std::string& content) {
   if (header_of(content, "X-Recipient") != who ||
-      unfolded(content).find("this is for " + who) == std::string::npos) {
+      decoded(body_of(content)).find("this is for " + who) == std::string::npos) {
     violate(8, who + " gets another's message: " + content);
   }
   const std::string id = header_of(content, "Message-ID");

@@ -32,8 +32,10 @@ int exit_code_of(const Status& status);
 // Prints "sluice: <message>" to standard error; returns the exit code that fits.
 int report_error(const Status& status);
 
+void add_dkim_key(CLI::App& app, int& exit_code);
 void add_init(CLI::App& app, int& exit_code);
 void add_log(CLI::App& app, int& exit_code);
+void add_token(CLI::App& app, int& exit_code);
 void add_operate(CLI::App& app, int& exit_code);  // pause, resume, cancel
 void add_record_cat(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);

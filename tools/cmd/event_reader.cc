@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/record/event_log.h"
+#include "engine/record/zstd_stream.h"
 
 namespace sluice::tools {
 namespace {
@@ -41,8 +42,14 @@ StatusOr<std::map<uint32_t, std::vector<std::string>>> list_files(const std::str
       const std::string_view x = parse_event_file_name(a)->rotated;
       const std::string_view y = parse_event_file_name(b)->rotated;
       if (x.empty() != y.empty()) return y.empty();
-      return x < y;
+      // The compressed one of two twins, which a crash leaves, comes first and stays.
+      return x != y ? x < y : a.size() > b.size();
     });
+    const auto is_twin = [](const std::string& a, const std::string& b) {
+      const std::string_view x = parse_event_file_name(a)->rotated;
+      return !x.empty() && x == parse_event_file_name(b)->rotated;
+    };
+    names.erase(std::unique(names.begin(), names.end(), is_twin), names.end());
   }
   return files;
 }
@@ -75,7 +82,11 @@ class EventReader::Series {
     if (descriptor_ >= 0) {
       // Go on behind the file that is open, whatever its name is now.
       for (size_t i = 0; i < names.size(); ++i) {
-        if (is_open_file(names[i])) from = i + 1;
+        // By its name where it was compressed since.
+        const std::string_view rotated = parse_event_file_name(names[i])->rotated;
+        if (!is_open_file(names[i]) && (rotated.empty() || rotated != rotated_)) continue;
+        from = i + 1;
+        rotated_ = rotated;
       }
       // It was removed: the current file alone is surely newer.
       if (from == 0 && !names.empty()) from = names.size() - 1;
@@ -127,23 +138,51 @@ class EventReader::Series {
 
   StatusOr<bool> read_here() {
     struct stat there {};
-    if (::fstat(descriptor_, &there) == 0 && static_cast<uint64_t>(there.st_size) < offset_) {
+    if (!zstd_ && ::fstat(descriptor_, &there) == 0 &&
+        static_cast<uint64_t>(there.st_size) < offset_) {
       offset_ = static_cast<uint64_t>(there.st_size);
       buffer_.clear();
       begin_ = 0;
     }
     buffer_.erase(0, begin_);
     begin_ = 0;
-    const size_t had = buffer_.size();
-    buffer_.resize(had + kReadBytes);
+    if (zstd_) return unpack_here();
+    return read_into(buffer_);
+  }
+
+  // Appends; false at the end.
+  StatusOr<bool> read_into(std::string& out) {
+    const size_t had = out.size();
+    out.resize(had + kReadBytes);
     ssize_t count = 0;
     do {
-      count = ::pread(descriptor_, buffer_.data() + had, kReadBytes, static_cast<off_t>(offset_));
+      count = ::pread(descriptor_, out.data() + had, kReadBytes, static_cast<off_t>(offset_));
     } while (count < 0 && errno == EINTR);
-    buffer_.resize(had + static_cast<size_t>(std::max<ssize_t>(count, 0)));
+    out.resize(had + static_cast<size_t>(std::max<ssize_t>(count, 0)));
     if (count < 0) return failed("read", path_);
     offset_ += static_cast<uint64_t>(count);
     return count > 0;
+  }
+
+  StatusOr<bool> unpack_here() {
+    const size_t had = buffer_.size();
+    while (true) {
+      bool more = true;
+      if (packed_begin_ == packed_.size()) {
+        packed_.clear();
+        packed_begin_ = 0;
+        ASSIGN_OR_RETURN(more, read_into(packed_));
+        if (!more && !zstd_->is_open()) return false;
+      }
+      // At the file's end too: something may be unpacked already.
+      std::string_view rest = std::string_view(packed_).substr(packed_begin_);
+      if (!zstd_->unpack(rest, buffer_)) {
+        return io_error(path_ + " is damaged: " + zstd_->error());
+      }
+      packed_begin_ = packed_.size() - rest.size();
+      if (buffer_.size() > had) return true;
+      if (!more && zstd_->is_open()) return io_error(path_ + " is cut short");
+    }
   }
 
   Status open_next() {
@@ -158,6 +197,10 @@ class EventReader::Series {
     close();
     descriptor_ = descriptor;
     path_ = path;
+    const std::string own_name = path.substr(directory_.size() + 1);
+    const auto name = parse_event_file_name(own_name);
+    rotated_ = name->rotated;
+    if (name->compressed) zstd_ = std::make_unique<ZstdUnpacker>();
     return {};
   }
 
@@ -174,13 +217,20 @@ class EventReader::Series {
     buffer_.clear();
     begin_ = 0;
     offset_ = 0;
+    zstd_.reset();
+    packed_.clear();
+    packed_begin_ = 0;
   }
 
   const std::string directory_;
   std::vector<std::string> waiting_;  // newest first
   int descriptor_ = -1;
   std::string path_;
+  std::string rotated_;  // when it was, as its name says; empty: not seen rotated yet
   uint64_t offset_ = 0;
+  std::unique_ptr<ZstdUnpacker> zstd_;  // null: it is not compressed
+  std::string packed_;
+  size_t packed_begin_ = 0;  // what stands before it is used up
   std::string buffer_;
   size_t begin_ = 0;
   size_t taken_ = 0;  // octets of the line that is there, its end included

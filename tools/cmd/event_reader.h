@@ -3,9 +3,11 @@
 // Each series is in the order in which its verdicts became durable; series are merged by
 // event_time. While the record grows, next() gives what is there and may be asked again later: a
 // line then comes at its place among those of the same look. A file that is rotated is read to its
-// end first; one that is cut back after a crash is read on from its new end.
+// end first, also when it is compressed meanwhile; one that is cut back after a crash is read on
+// from its new end.
 // THREAD. Any, one at a time. ERRORS. A Status with the path. Lines that are no events are skipped.
-// LIMITS. One open file a series, and memory for its longest line.
+// LIMITS. One open file a series, and memory for its longest line; 8 MiB where it is compressed.
+// BUGS. Whoever does not look for ten seconds may miss files that were rotated meanwhile.
 #pragma once
 
 #include <cstdint>

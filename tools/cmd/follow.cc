@@ -34,17 +34,20 @@ size_t terminal_width() {
 }
 
 // What daemon or spool know of it now; nothing when neither does.
-std::optional<JobStatus> look(const Places& places, const std::string& id) {
+std::optional<JobReport> look(const Places& places, const std::string& id) {
   const StatusOr<std::string> document = admin_get(places.socket, "/api/v1/jobs/" + id);
   if (document.ok()) {
-    StatusOr<JobStatus> job = parse_job_document(*document);
+    StatusOr<JobReport> job = parse_job_document(*document);
     if (job.ok()) return std::move(*job);
   }
   const SpoolPaths spool(places.spool);
   for (const Place place : {Place::kDone, Place::kFailed}) {
     const FoundJob found{id, place};
     StatusOr<JobStatus> job = status_from_spool(spool, found);
-    if (job.ok() && job->phase != "stopped") return std::move(*job);
+    if (!job.ok() || job->phase == "stopped") continue;
+    JobReport report;
+    static_cast<JobStatus&>(report) = std::move(*job);
+    return report;
   }
   return std::nullopt;
 }
@@ -80,16 +83,17 @@ class ProgressPrinter {
     if (shown_) std::fputs("\n", stderr);
   }
 
-  void show(Instant now, const JobStatus& job) {
+  void show(Instant now, const JobReport& job) {
     const double rate = meter_.add(now, final_rows(job.counts));
     if (terminal_) {
-      const std::string line = progress_line(job, rate, terminal_width() - 1);
+      const std::string line = progress_line(job, rate, terminal_width() - 1, job.forecast.eta_in);
       std::fprintf(stderr, "\r\x1b[K%s", line.c_str());
       std::fflush(stderr);
       shown_ = true;
     } else if (now >= next_line_) {
       next_line_ = now + kLineInterval;
-      std::fprintf(stderr, "sluice: %s\n", progress_line(job, rate, SIZE_MAX).c_str());
+      std::fprintf(stderr, "sluice: %s\n",
+                   progress_line(job, rate, SIZE_MAX, job.forecast.eta_in).c_str());
     }
   }
 
@@ -102,7 +106,8 @@ class ProgressPrinter {
 
 }  // namespace
 
-std::string progress_line(const JobStatus& job, double rate, size_t width) {
+std::string progress_line(const JobStatus& job, double rate, size_t width,
+                          std::optional<Duration> eta_in) {
   constexpr int64_t kBar = 20;
   const int64_t total = job.counts.total();
   const int64_t done = final_rows(job.counts);
@@ -121,11 +126,12 @@ std::string progress_line(const JobStatus& job, double rate, size_t width) {
   line += state_words(job.counts);
   if (rate > 0) {
     line += "  " + grouped(static_cast<uint64_t>(rate)) + "/s";
-    if (total_known && done < total) {
+    if (!eta_in && total_known && done < total) {
       const double seconds = std::min(static_cast<double>(total - done) / rate, 1e9);
-      line += "  ETA " + duration_words(Duration(static_cast<int64_t>(seconds * 1e9)));
+      eta_in = Duration(static_cast<int64_t>(seconds * 1e9));
     }
   }
+  if (eta_in && job.phase != "done") line += "  ETA " + duration_words(*eta_in);
   if (line.size() > width) line.resize(width);
   return line;
 }
@@ -141,14 +147,14 @@ StatusOr<JobStatus> follow_job(Loop& loop, const Places& places, const std::stri
   pause(loop, Duration(0));
   Instant patience = loop.now() + kTakeTime;
   while (true) {
-    std::optional<JobStatus> job = look(places, id);
+    std::optional<JobReport> job = look(places, id);
     const Instant now = loop.now();
     if (job) {
       taken = true;
       patience = now + kTakeTime;
       if (job->phase == "failed") return invalid("job " + id + " was refused: " + job->error);
       printer.show(now, *job);
-      if (job->phase == "done") return std::move(*job);
+      if (job->phase == "done") return static_cast<JobStatus&&>(*job);
     } else if (now >= patience) {
       const StatusOr<std::string> health = admin_get(places.socket, "/healthz");
       return unavailable(

@@ -6,6 +6,7 @@
 // taken job for that long; InvalidArgument with the daemon's words when it refused the job.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "engine/base/status.h"
@@ -20,8 +21,10 @@ inline constexpr Duration kTakeTime = std::chrono::seconds(10);
 StatusOr<JobStatus> follow_job(Loop& loop, const Places& places, const std::string& id);
 
 // One line of at most `width` columns: "[####----]  48%  480 delivered, 520 waiting  1,200/s  ETA
-// 0.4s". `rate`: rows a second that become final.
-std::string progress_line(const JobStatus& job, double rate, size_t width);
+// 0.4s". `rate`: rows a second that become final. `eta_in`: what the daemon says of it; else what
+// the rate says.
+std::string progress_line(const JobStatus& job, double rate, size_t width,
+                          std::optional<Duration> eta_in = std::nullopt);
 
 // Whether every recipient that could be mailed was: exit code 0 or 1.
 bool all_delivered(const Counts& counts);

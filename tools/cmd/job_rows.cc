@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "engine/base/strings.h"
 #include "engine/control/admin_client.h"
 #include "engine/control/documents.h"
+#include "engine/record/outcome_file.h"
 #include "engine/spool/csv_reader.h"
 #include "engine/spool/segment_reader.h"
 #include "tools/cmd/spool_jobs.h"
@@ -146,31 +148,43 @@ Status read_rows(const std::string& octets, SegmentRows& out) {
   return {};
 }
 
+// Counts rows and calls back for each, rejected ones between them.
 class Visitor {
  public:
-  Visitor(const Outcomes& outcomes, const std::function<Status(const ReportRow&)>& visit,
-          Counts& counts)
-      : outcomes_(outcomes), visit_(visit), counts_(counts) {}
+  Visitor(const std::function<Status(const ReportRow&)>& visit, Counts& counts)
+      : visit_(visit), counts_(counts) {}
 
   Status open(const OpenDirectory& directory) { return rejected_.open(directory); }
 
-  Status segment(const SegmentRows& rows) {
+  Status segment(const SegmentRows& rows, const Outcomes& outcomes) {
     count(State::kSuppressed, rows.meta.suppressed);
     count(State::kDuplicate, rows.meta.duplicate);
     count(State::kRejected, rows.meta.rejected);
     for (const SegmentRows::Entry& entry : rows.entries) {
-      RETURN_IF_ERROR(rejected_before(entry.number));
       ReportRow row;
       row.number = entry.number;
       row.recipient = std::string_view(rows.text).substr(entry.text_offset, entry.text_bytes);
-      row.outcome = outcomes_.find(rows.meta.number, entry.row);
-      count(row.outcome.state, 1);
-      counts_.attempts += row.outcome.attempts;
-      if (row.outcome.maybe_delivered) ++counts_.maybe_delivered;
-      RETURN_IF_ERROR(visit_(row));
+      row.outcome = outcomes.find(rows.meta.number, entry.row);
+      RETURN_IF_ERROR(visit(row));
     }
     // What was rejected behind the last row of the segment.
     return rejected_before(rows.meta.row_end);
+  }
+
+  Status visit(const ReportRow& row) {
+    RETURN_IF_ERROR(rejected_before(row.number));
+    count(row.outcome.state, 1);
+    counts_.attempts += row.outcome.attempts;
+    if (row.outcome.maybe_delivered) ++counts_.maybe_delivered;
+    if (row.outcome.dns_stale) ++counts_.stale;
+    return visit_(row);
+  }
+
+  Status end(const OutcomeTotals& totals) {
+    count(State::kSuppressed, totals.suppressed);
+    count(State::kDuplicate, totals.duplicate);
+    count(State::kRejected, totals.rejected);
+    return rejected_before(UINT64_MAX);
   }
 
  private:
@@ -191,16 +205,25 @@ class Visitor {
     return {};
   }
 
-  const Outcomes& outcomes_;
   const std::function<Status(const ReportRow&)>& visit_;
   Counts& counts_;
   RejectedRows rejected_;
 };
 
+// The descriptor of the file `outcomes`; nothing when there is none.
+StatusOr<std::optional<int>> open_outcomes(const OpenDirectory& directory) {
+  const StatusOr<int> file = directory.open_file("outcomes");
+  if (file.status().code() == absl::StatusCode::kNotFound) return std::optional<int>();
+  if (!file.ok()) return file.status();
+  return std::optional<int>(*file);
+}
+
 }  // namespace
 
 StatusOr<Outcomes> read_outcomes(const SpoolPaths& spool, const std::string& job,
                                  const std::string& socket) {
+  Outcomes outcomes(job);
+  if (::access(JobPaths(spool.done_job(job)).outcomes.c_str(), F_OK) == 0) return outcomes;
   // Asked before the journal is read: what ends in between has its final state there.
   std::vector<RowPlace> in_flight;
   if (!socket.empty()) {
@@ -209,33 +232,98 @@ StatusOr<Outcomes> read_outcomes(const SpoolPaths& spool, const std::string& job
       ASSIGN_OR_RETURN(in_flight, parse_in_flight_document(*document));
     }
   }
-  Outcomes outcomes(job);
   RETURN_IF_ERROR(
       read_journal(spool, [&outcomes](const JournalEntry& entry) { return outcomes.add(entry); }));
   for (const RowPlace& row : in_flight) outcomes.mark_in_flight(row);
   return outcomes;
 }
 
+StatusOr<OutcomeTotals> read_outcome_file(int descriptor, const std::string& name,
+                                          const std::function<Status(const OutcomeRow&)>& visit) {
+  OutcomeReader reader(name);
+  OutcomeRow row;
+  std::string octets(kReadBytes, '\0');
+  while (true) {
+    switch (reader.next(row)) {
+      case OutcomeReader::Step::kRow:
+        RETURN_IF_ERROR(visit(row));
+        break;
+      case OutcomeReader::Step::kEnd:
+        return reader.totals();
+      case OutcomeReader::Step::kCorrupt:
+        return reader.status();
+      case OutcomeReader::Step::kMore:
+        const ssize_t count = ::read(descriptor, octets.data(), octets.size());
+        if (count < 0 && errno == EINTR) break;
+        if (count < 0) return io_error("cannot read " + name + ": " + strerror(errno));
+        reader.feed(std::string_view(octets).substr(0, static_cast<size_t>(count)));
+        if (count == 0) reader.end();
+        break;
+    }
+  }
+}
+
 Status visit_rows(const OpenDirectory& directory, const Outcomes& outcomes,
                   const std::function<Status(const ReportRow&)>& visit, Counts* counts) {
+  Counts unasked;
+  Visitor visitor(visit, counts != nullptr ? *counts : unasked);
+  RETURN_IF_ERROR(visitor.open(directory));
+  ASSIGN_OR_RETURN(const std::optional<int> condensed, open_outcomes(directory));
+  if (condensed) {
+    ReportRow row;
+    const auto each = [&](const OutcomeRow& of_file) {
+      row.number = of_file.number;
+      row.recipient = of_file.address;
+      row.outcome = of_file.outcome;
+      return visitor.visit(row);
+    };
+    const StatusOr<OutcomeTotals> totals = read_outcome_file(*condensed, "outcomes", each);
+    ::close(*condensed);
+    if (!totals.ok()) return totals.status();
+    if (totals->texts_left_out > 0) {
+      std::fprintf(stderr, "sluice: %s replies were too many to be kept\n",
+                   grouped(totals->texts_left_out).c_str());
+    }
+    return visitor.end(*totals);
+  }
   ASSIGN_OR_RETURN(const std::vector<std::string> names, directory.list("segments"));
   std::vector<SegmentNumber> numbers;
   for (const std::string& name : names) {
     if (const auto number = parse_segment_name(name)) numbers.push_back(*number);
   }
   std::sort(numbers.begin(), numbers.end());
-  Counts unasked;
-  Visitor visitor(outcomes, visit, counts != nullptr ? *counts : unasked);
-  RETURN_IF_ERROR(visitor.open(directory));
   SegmentRows rows;
+  Status damage;
   for (const SegmentNumber number : numbers) {
     const std::string name = "segments/" + segment_name(number);
-    ASSIGN_OR_RETURN(const std::string octets, directory.read(name, kSegmentBytesMax));
-    const Status read = read_rows(octets, rows);
-    if (!read.ok()) return annotate(read, name);
-    RETURN_IF_ERROR(visitor.segment(rows));
+    const StatusOr<std::string> octets = directory.read(name, kSegmentBytesMax);
+    Status read = octets.ok() ? read_rows(*octets, rows) : octets.status();
+    if (!read.ok()) {
+      read = annotate(read, name);
+      std::fprintf(stderr, "sluice: %s; its rows are left out\n", message_of(read).c_str());
+      damage.Update(read);
+      continue;
+    }
+    RETURN_IF_ERROR(visitor.segment(rows, outcomes));
   }
-  return {};
+  return damage;
+}
+
+StatusOr<std::optional<Outcome>> find_outcome(const OpenDirectory& directory, uint64_t number) {
+  ASSIGN_OR_RETURN(const std::optional<int> condensed, open_outcomes(directory));
+  std::optional<Outcome> found;
+  if (!condensed) return found;
+  // Rows come in the order of the list: none behind it needs to be read.
+  const auto each = [&](const OutcomeRow& row) {
+    if (row.number < number) return Status();
+    if (row.number == number) found = row.outcome;
+    return Status(absl::CancelledError());
+  };
+  const StatusOr<OutcomeTotals> totals = read_outcome_file(*condensed, "outcomes", each);
+  ::close(*condensed);
+  if (!totals.ok() && !absl::IsCancelled(totals.status())) return totals.status();
+  if (found) found->exchanger = found->source = found->site = {};
+  return found;
 }
 
 StatusOr<std::optional<RejectedRow>> find_rejected(const OpenDirectory& directory,

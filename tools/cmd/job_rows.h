@@ -1,9 +1,11 @@
-// Every row of a job with what became of it: segments joined with the journal and rejected.csv.
+// Every row of a job with what became of it: of a finished one from its file `outcomes`, else
+// segments joined with the journal; and rejected.csv.
 //
 // Rows come in the order of the list: a segment's rows sorted by their numbers, rejected ones
-// between them. Suppressed and duplicate rows are only counted: their addresses are not kept.
-// Memory: the outcomes of the whole job (Outcomes) and one segment. Thread: any, one at a time.
-// Errors: DataLoss with the file that is damaged.
+// between them. Rows that intake left out, suppressed or duplicate, are only counted: their
+// addresses are not kept.
+// Memory: a few MiB with the file; else the outcomes of the whole job (Outcomes) and one segment.
+// Thread: any, one at a time. Errors: DataLoss with the file that is damaged.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +16,7 @@
 
 #include "engine/base/status.h"
 #include "engine/model/progress.h"
+#include "engine/record/outcome_file.h"
 #include "engine/record/outcomes.h"
 #include "engine/spool/job_directory.h"
 
@@ -29,14 +32,23 @@ struct ReportRow {
 };
 
 // The outcomes that the journal has of a job, and what the sender on `socket` has in flight of it;
-// nothing is in flight where no sender answers, or `socket` is empty.
+// nothing is in flight where no sender answers, or `socket` is empty. Of a job with the file
+// `outcomes` nothing is read: visit_rows() reads that.
 StatusOr<Outcomes> read_outcomes(const SpoolPaths& spool, const std::string& job,
                                  const std::string& socket = {});
 
 // Calls `visit` for every row that segments or rejected.csv hold. `counts` (may be null) gets the
-// ten states, suppressed and duplicate ones included, and the attempts.
+// ten states, suppressed and duplicate ones included, and the attempts. A segment that cannot be
+// read is named on standard error, the others are visited all the same, and its error is given.
 Status visit_rows(const OpenDirectory& directory, const Outcomes& outcomes,
                   const std::function<Status(const ReportRow&)>& visit, Counts* counts);
+
+// Reads a file `outcomes` to its end, or to the first error of `visit`. `name` is for messages.
+StatusOr<OutcomeTotals> read_outcome_file(int descriptor, const std::string& name,
+                                          const std::function<Status(const OutcomeRow&)>& visit);
+// What that file says of a row, without names; nothing when the job has no such file, or it no such
+// row.
+StatusOr<std::optional<Outcome>> find_outcome(const OpenDirectory& directory, uint64_t number);
 
 // What rejected.csv says of a row; address and reason are escaped there.
 struct RejectedRow {

@@ -173,6 +173,9 @@ std::string ReportSummary::text(const Counts& counts) const {
   if (counts.maybe_delivered != 0) {
     out += ", " + grouped(static_cast<uint64_t>(counts.maybe_delivered)) + " maybe delivered";
   }
+  if (counts.stale != 0) {
+    out += ", " + grouped(static_cast<uint64_t>(counts.stale)) + " by stale DNS";
+  }
   out += "\n\n" + state_table(counts);
   const std::vector<ReplyCount> replies = top_replies();
   if (!replies.empty()) {
@@ -211,6 +214,7 @@ std::string ReportSummary::json(const Counts& counts) const {
   }
   json["attempts"] = counts.attempts;
   json["maybe_delivered"] = counts.maybe_delivered;
+  json["stale"] = counts.stale;
   json["replies"] = Json::array();
   for (const ReplyCount& reply : top_replies()) {
     Json entry;

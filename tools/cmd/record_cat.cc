@@ -1,4 +1,4 @@
-// `sluice record-cat`: the journal in words, or as JSON lines.
+// `sluice record-cat`: the journal, or a finished job's outcomes, in words or as JSON lines.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,10 +15,12 @@
 
 #include "engine/base/strings.h"
 #include "engine/record/format.h"
+#include "engine/record/outcome_file.h"
 #include "engine/record/parser.h"
 #include "engine/spool/job_directory.h"
 #include "tools/cmd/command.h"
 #include "tools/cmd/common.h"
+#include "tools/cmd/job_rows.h"
 #include "tools/cmd/spool_jobs.h"
 
 namespace sluice::tools {
@@ -64,6 +66,7 @@ std::string verdict_words(const JournalEntry& entry) {
   if (!entry.source.empty()) out += ", source " + escaped(entry.source);
   out += ", sender <" + escaped(entry.sender) + ">, " + grouped(entry.size) + " octets";
   if (entry.maybe_delivered) out += ", maybe delivered";
+  if (entry.dns_stale) out += ", by stale DNS";
   if (entry.state == State::kDeferred) out += ", next " + format_utc(entry.next_at);
   return out + "\n";
 }
@@ -93,6 +96,7 @@ std::string entry_json(const JournalEntry& entry, const std::string& file) {
   json["state"] = std::string(name_of(entry.state));
   json["scope"] = name_in(kScopeNames, entry.scope);
   json["maybe_delivered"] = entry.maybe_delivered;
+  json["dns_stale"] = entry.dns_stale;
   json["code"] = entry.code == 0 ? Json() : Json(entry.code);
   add_text("enhanced", to_string(entry.enhanced));
   add_text("response", escaped(entry.text));
@@ -166,13 +170,97 @@ class JournalPrinter {
   bool titled_ = false;
 };
 
+std::string outcome_words(const OutcomeRow& row) {
+  const Outcome& outcome = row.outcome;
+  std::string out = "row " + std::to_string(row.number) + " " + escaped(row.address) + " " +
+                    std::string(name_of(outcome.state));
+  if (outcome.code != 0) out += " " + std::to_string(outcome.code);
+  if (outcome.enhanced.present()) out += " " + to_string(outcome.enhanced);
+  out += " \"" + escaped(outcome.text) + "\", " + std::to_string(outcome.attempts) + " attempts";
+  if (outcome.last_at != WallTime()) {
+    out += ", " + format_utc(outcome.first_at) + " to " + format_utc(outcome.last_at);
+  }
+  if (!outcome.exchanger.empty()) out += ", exchanger " + escaped(outcome.exchanger);
+  if (!outcome.site.empty()) out += ", site " + escaped(outcome.site);
+  if (!outcome.source.empty()) out += ", source " + escaped(outcome.source);
+  if (outcome.maybe_delivered) out += ", maybe delivered";
+  if (outcome.dns_stale) out += ", by stale DNS";
+  return out + "\n";
+}
+
+std::string outcome_json(const OutcomeRow& row, const std::string& file) {
+  const Outcome& outcome = row.outcome;
+  Json json;
+  const auto add_text = [&json](const char* key, std::string_view text) {
+    json[key] = text.empty() ? Json() : Json(std::string(text));
+  };
+  const auto add_time = [&](const char* key, WallTime time) {
+    add_text(key, time == WallTime() ? "" : format_utc(time));
+  };
+  json["type"] = "outcome";
+  json["file"] = file;
+  json["row"] = row.number;
+  json["recipient"] = std::string(row.address);
+  json["state"] = std::string(name_of(outcome.state));
+  json["maybe_delivered"] = outcome.maybe_delivered;
+  json["dns_stale"] = outcome.dns_stale;
+  json["code"] = outcome.code == 0 ? Json() : Json(outcome.code);
+  add_text("enhanced", to_string(outcome.enhanced));
+  add_text("response", escaped(outcome.text));
+  json["attempts"] = outcome.attempts;
+  add_time("first_at", outcome.first_at);
+  add_time("last_at", outcome.last_at);
+  add_text("site", escaped(outcome.site));
+  add_text("exchanger", escaped(outcome.exchanger));
+  add_text("source", outcome.source);
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string totals_text(const OutcomeTotals& totals, const std::string& file, bool json) {
+  if (!json) {
+    return "# " + grouped(totals.rows) + " rows; besides " + grouped(totals.rejected) +
+           " rejected, " + grouped(totals.suppressed) + " suppressed, " +
+           grouped(totals.duplicate) + " duplicate; " + grouped(totals.texts_left_out) +
+           " replies left out\n";
+  }
+  Json line;
+  line["type"] = "totals";
+  line["file"] = file;
+  line["rows"] = totals.rows;
+  line["rejected"] = totals.rejected;
+  line["suppressed"] = totals.suppressed;
+  line["duplicate"] = totals.duplicate;
+  line["replies_left_out"] = totals.texts_left_out;
+  return line.dump() + "\n";
+}
+
+Status print_outcomes(int descriptor, const std::string& path, const RecordCatOptions& options) {
+  std::string out = options.json ? "" : "# " + path + ": the outcomes of a finished job\n";
+  const auto each = [&](const OutcomeRow& row) {
+    out += options.json ? outcome_json(row, path) : outcome_words(row);
+    if (out.size() < kReadBytes) return Status();
+    Status printed = print(out);
+    out.clear();
+    return printed;
+  };
+  const StatusOr<OutcomeTotals> totals = read_outcome_file(descriptor, path, each);
+  if (totals.ok()) out += totals_text(*totals, path, options.json);
+  RETURN_IF_ERROR(print(out));
+  return totals.status();
+}
+
 Status print_file(const std::string& path, const RecordCatOptions& options) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     if (errno == ENOENT) return missing(path + " does not exist");
     return io_error("cannot open " + path + ": " + std::strerror(errno));
   }
-  const Status status = JournalPrinter(path, options).run(descriptor);
+  char first[8] = {};
+  const ssize_t got = ::pread(descriptor, first, sizeof first, 0);
+  const bool outcomes =
+      got > 0 && is_outcome_file(std::string_view(first, static_cast<size_t>(got)));
+  Status status = outcomes ? print_outcomes(descriptor, path, options)
+                           : JournalPrinter(path, options).run(descriptor);
   ::close(descriptor);
   return status;
 }
@@ -186,8 +274,9 @@ StatusOr<std::vector<std::string>> journal_files(const std::string& directory) {
   }
   if (!files.empty()) return files;
   ASSIGN_OR_RETURN(const std::vector<std::string> inner, open.list("journal"));
+  const std::string journal = directory + "/journal/";
   for (const std::string& name : inner) {
-    if (parse_journal_file_name(name)) files.push_back(directory + "/journal/" + name);
+    if (parse_journal_file_name(name)) files.push_back(journal + name);
   }
   return files;
 }
@@ -223,12 +312,15 @@ int record_cat(const RecordCatOptions& options) {
 
 void add_record_cat(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<RecordCatOptions>();
-  CLI::App* command = app.add_subcommand("record-cat", "Show the journal in words");
+  CLI::App* command =
+      app.add_subcommand("record-cat", "Show the journal, or a finished job's outcomes, in words");
   command->add_option("path", options->path,
-                      "A journal file, or a directory of them (default: the spool's journal)");
+                      "A journal file, a directory of them (default: the spool's journal), or the\n"
+                      "file outcomes of a finished job");
   options->places.add_to(*command, /*with_socket=*/false);
   command->add_option("--job", options->job, "Only what concerns the job with this id");
-  command->add_flag("--json", options->json, "JSON lines: objects of type verdict and job");
+  command->add_flag("--json", options->json,
+                    "JSON lines: objects of type verdict and job, or outcome");
   command->footer(
       "Rows are named SEGMENT/ROW; spool-cat tells which row of the list that is. A damaged file\n"
       "is shown as far as it can be believed; the exit code is then 74.\n"

@@ -44,12 +44,13 @@ std::optional<ReportSummary::Only> states_of(const std::vector<std::string>& nam
   return only;
 }
 
-// Suppressed and duplicate rows are counted, but their addresses are kept nowhere.
+// Rows left out when the list was taken are counted, but their addresses are kept nowhere.
 void note_what_has_no_rows(const ReportSummary::Only& only) {
   for (const State state : {State::kSuppressed, State::kDuplicate}) {
     if (!only[static_cast<size_t>(state)]) continue;
     std::fprintf(stderr,
-                 "sluice: %s recipients have no rows here, only a count: see --format summary\n",
+                 "sluice: %s recipients that were left out when the list was taken have no rows "
+                 "here, only a count: see --format summary\n",
                  std::string(name_of(state)).c_str());
   }
 }
@@ -66,12 +67,13 @@ Status print_rows(const OpenDirectory& directory, const Outcomes& outcomes, bool
       append_json_row(out, row);
     }
     if (out.size() < kPrintedAtOnce) return {};
-    const Status printed = print(out);
+    Status printed = print(out);
     out.clear();
     return printed;
   };
-  RETURN_IF_ERROR(visit_rows(directory, outcomes, visit, nullptr));
-  return print(out);
+  Status read = visit_rows(directory, outcomes, visit, nullptr);
+  RETURN_IF_ERROR(print(out));
+  return read;
 }
 
 Status print_summary(const OpenDirectory& directory, const Outcomes& outcomes, const FoundJob& job,
@@ -89,11 +91,12 @@ Status print_summary(const OpenDirectory& directory, const Outcomes& outcomes, c
     summary.add(row);
     return Status();
   };
-  RETURN_IF_ERROR(visit_rows(directory, outcomes, visit, &counts));
+  Status read = visit_rows(directory, outcomes, visit, &counts);
   if (!text.ok()) {
     std::fprintf(stderr, "sluice: the job is not done yet: this is what is known so far\n");
   }
-  return print(json ? summary.json(counts) : summary.text(counts));
+  RETURN_IF_ERROR(print(json ? summary.json(counts) : summary.text(counts)));
+  return read;
 }
 
 Status report(const ReportOptions& options, const ReportSummary::Only& only) {

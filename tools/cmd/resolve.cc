@@ -11,23 +11,14 @@
 #include "engine/base/strings.h"
 #include "engine/control/admin_client.h"
 #include "engine/control/route_document.h"
-#include "engine/resolve/cares_lookup.h"
-#include "engine/resolve/resolver.h"
-#include "engine/ring/uring_io.h"
-#include "engine/spool/address.h"
+#include "engine/model/shaping.h"
 #include "tools/cmd/command.h"
 #include "tools/cmd/common.h"
+#include "tools/cmd/route_finder.h"
 #include "tools/cmd/route_report.h"
-#include "tools/cmd/run_task.h"
 
 namespace sluice::tools {
 namespace {
-
-// Of a ring that polls the sockets of name servers.
-constexpr uint32_t kOperations = 4'096;
-constexpr uint32_t kCacheEntries = 1U << 16;
-// Domains asked for at a time.
-constexpr size_t kAtATime = 256;
 
 struct ResolveOptions {
   std::vector<std::string> domains;
@@ -37,80 +28,36 @@ struct ResolveOptions {
   bool dns = false;
 };
 
-// Says to the cache that nothing of it is held while the loop waits.
-class Unhold final : public WaitObserver {
- public:
-  explicit Unhold(Resolver& resolver) : resolver_(resolver) {}
-  void before_wait() override { resolver_.before_block(); }
-  void after_wait() override {}
+using Explained = std::map<std::string, ExplainedRoute>;
 
- private:
-  Resolver& resolver_;
-};
-
-using Routes = std::map<std::string, ExplainedRoute>;
-
-Task<> find_route(Resolver& resolver, std::string domain, ExplainedRoute& out) {
-  RoutePtr route = co_await resolver.route(std::move(domain), &out.trace);
-  out.route = std::move(route);
-}
-
-// Fills in the routes of all names in `routes`, many at a time.
-void find_routes(Loop& loop, Resolver& resolver, Routes& routes) {
-  Gate gate;
-  auto next = routes.begin();
-  while (next != routes.end() || gate.inside_count() > 0) {
-    {
-      const Executor::Scope scope(loop.executor());
-      for (; next != routes.end() && gate.inside_count() < kAtATime; ++next) {
-        gate.spawn(find_route(resolver, next->first, next->second));
-      }
-    }
-    loop.turn();
-  }
-}
-
-Task<bool> close_resolver(Resolver& resolver) {
-  co_await resolver.close();
-  co_return true;
-}
-
-// "ann@Exämple.com" and "Exämple.com" alike become "xn--exmple-cua.com".
-StatusOr<std::string> domain_of(const std::string& given) {
-  const size_t at = given.rfind('@');
-  std::string domain = at == std::string::npos ? given : given.substr(at + 1);
-  if (!domain.empty() && domain.back() == '.') domain.pop_back();
-  const std::string address = "postmaster@" + domain;
-  std::string scratch;
-  const AddressResult parsed = parse_address(address, scratch);
-  if (!parsed.ok()) return invalid(escaped(given) + " is no domain: " + parsed.error);
-  return std::string(parsed.address.domain);
-}
-
-Status ask_dns(const Configuration& config, Routes& routes) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<UringIo> io,
-                   UringIo::create({.operations_max = kOperations}));
-  Loop loop(*io, {.frame_bytes_max = 64UL << 20, .mailbox_entries = 1'024});
-  resolver_cache::CacheOptions cache_options = cache_options_of(config, io->random().next());
-  cache_options.entries_max = std::min(cache_options.entries_max, kCacheEntries);
-  resolver_cache::Cache cache(cache_options);
-  ASSIGN_OR_RETURN(const std::unique_ptr<CaresLookup> lookup,
-                   CaresLookup::create(loop, cares_options_of(config)));
-  Resolver resolver(loop, *lookup, cache, resolver_options_of(config));
-  Unhold unhold(resolver);
-  loop.observe_waits(&unhold);
-  find_routes(loop, resolver, routes);
+Status ask_dns(const Configuration& config, Explained& routes) {
+  Shaping shaping(config.shaping);
+  RETURN_IF_ERROR(learn_sites(config, shaping));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Names> names, Names::make(config, Ask::kRoutesAndTls));
+  Routes found;
+  for (const auto& [domain, explained] : routes) found[domain];
+  find_routes(*names, found);
   for (auto& [domain, explained] : routes) {
-    explained.servers = lookup->servers();
-    explained.lives = std::max(explained.route->expires - loop.now(), Duration(0));
+    explained.route = found[domain].route;
+    explained.trace = found[domain].trace;
+    explained.servers = names->lookup().servers();
+    explained.lives = std::max(explained.route->expires - names->loop().now(), Duration(0));
+    if (!explained.route->usable()) continue;
+    if (shaping.is_own_site(domain)) {
+      auto own = std::make_shared<Route>(*explained.route);
+      own->site = domain;
+      explained.route = std::move(own);
+    }
+    explained.sources = limits_of_sources(shaping, domain, *explained.route, config);
+    explained.tls = forecast_tls(shaping, domain, *explained.route, config);
+    const bool known = explained.route->sts != nullptr;
+    explained.sts = known ? words_of(explained.route->sts) : explained.trace.sts;
   }
-  run_task(loop, [&resolver] { return close_resolver(resolver); });
-  loop.observe_waits(nullptr);
   return {};
 }
 
 // Unavailable when no sluice runs.
-Status ask_sender(const std::string& socket, Routes& routes) {
+Status ask_sender(const std::string& socket, Explained& routes) {
   for (auto& [domain, explained] : routes) {
     ASSIGN_OR_RETURN(const std::string document,
                      admin_get(socket, "/api/v1/resolve?domain=" + query_value(domain)));
@@ -129,20 +76,11 @@ StatusOr<int> resolve(const ResolveOptions& options) {
       const LoadedConfiguration loaded,
       load_configuration(options.config.empty() ? default_configuration_path() : options.config));
   const Configuration& config = loaded.configuration;
-  Routes routes;
+  Explained routes;
   for (const std::string& domain : domains) routes[domain];
-  for (const ShapingRule& rule : config.shaping) {
-    if (rule.domain != "default") routes[rule.domain];
-  }
   const bool from_sender = !options.dns && ask_sender(config.admin.socket, routes).ok();
   if (!from_sender) RETURN_IF_ERROR(ask_dns(config, routes));
 
-  std::vector<std::string> rule_sites;
-  for (const ShapingRule& rule : config.shaping) {
-    const auto found = routes.find(rule.domain);
-    const bool known = found != routes.end() && found->second.route->usable();
-    rule_sites.push_back(known ? found->second.route->site : std::string());
-  }
   std::string out;
   int code = kDone;
   for (size_t i = 0; i < domains.size(); ++i) {
@@ -150,14 +88,10 @@ StatusOr<int> resolve(const ResolveOptions& options) {
     RouteReport report;
     report.asked = options.domains[i];
     report.domain = domains[i];
-    report.route = explained.route;
-    report.limits = limits_in_force(config, rule_sites, domains[i], explained.route->site);
-    report.servers = explained.servers;
-    report.lives = explained.lives;
-    report.trace = explained.trace;
+    report.explained = explained;
     report.from_sender = from_sender;
     report.now = wall_now();
-    if (!report.route->usable()) code = kNotAllDelivered;
+    if (!explained.route->usable()) code = kNotAllDelivered;
     if (!options.json && i > 0) out += "\n";
     out += options.json ? route_json(report) : route_words(report, options.trace);
   }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/strings.h"
+#include "engine/control/route_document.h"
 #include "engine/spool/job_directory.h"
 #include "tools/cmd/common.h"
 
@@ -10,70 +11,6 @@ namespace sluice::tools {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string number(uint64_t value) { return std::to_string(value); }
-std::string words(Duration value) { return duration_words(value); }
-std::string words(bool value) { return value ? "true" : "false"; }
-std::string words(const std::optional<Rate>& rate) {
-  if (!rate) return "none";
-  return to_string(*rate) + (rate->burst > 1 ? ", max_burst " + number(rate->burst) : "");
-}
-
-// A key of shaping rules: whether a rule sets it, and what holds.
-struct Key {
-  std::string_view name;
-  bool (*set)(const ShapingRule& rule);
-  std::string (*value)(const SitePolicy& policy, const Configuration& config);
-};
-using P = SitePolicy;
-using R = ShapingRule;
-using C = Configuration;
-
-constexpr Key kKeys[] = {
-    {"connection_limit", [](const R& r) { return r.connection_limit.has_value(); },
-     [](const P& p, const C&) { return number(p.connection_limit); }},
-    {"max_connection_rate", [](const R& r) { return r.max_connection_rate.has_value(); },
-     [](const P& p, const C&) { return words(p.max_connection_rate); }},
-    {"max_message_rate", [](const R& r) { return r.max_message_rate.has_value(); },
-     [](const P& p, const C&) { return words(p.max_message_rate); }},
-    {"max_deliveries_per_connection",
-     [](const R& r) { return r.max_deliveries_per_connection.has_value(); },
-     [](const P& p, const C&) { return number(p.max_deliveries_per_connection); }},
-    {"consecutive_connection_failures_before_delay",
-     [](const R& r) { return r.consecutive_connection_failures_before_delay.has_value(); },
-     [](const P& p, const C&) { return number(p.consecutive_connection_failures_before_delay); }},
-    {"max_in_flight", [](const R& r) { return r.max_in_flight.has_value(); },
-     [](const P& p, const C&) { return number(p.max_in_flight); }},
-    {"enable_pipelining", [](const R& r) { return r.enable_pipelining.has_value(); },
-     [](const P& p, const C&) { return words(p.enable_pipelining); }},
-    {"smtp_port", [](const R& r) { return r.smtp_port.has_value(); },
-     [](const P& p, const C& c) { return number(p.smtp_port.value_or(c.smtp.port)); }},
-    {"idle_timeout", [](const R& r) { return r.idle_timeout.has_value(); },
-     [](const P& p, const C&) { return words(p.idle_timeout); }},
-    {"connect_timeout", [](const R& r) { return r.connect_timeout.has_value(); },
-     [](const P& p, const C&) { return words(p.timeouts.connect); }},
-    {"banner_timeout", [](const R& r) { return r.banner_timeout.has_value(); },
-     [](const P& p, const C&) { return words(p.timeouts.banner); }},
-    {"ehlo_timeout", [](const R& r) { return r.ehlo_timeout.has_value(); },
-     [](const P& p, const C&) { return words(p.timeouts.ehlo); }},
-    {"mail_from_timeout", [](const R& r) { return r.mail_from_timeout.has_value(); },
-     [](const P& p, const C&) { return words(p.timeouts.mail_from); }},
-    {"rcpt_to_timeout", [](const R& r) { return r.rcpt_to_timeout.has_value(); },
-     [](const P& p, const C&) { return words(p.timeouts.rcpt_to); }},
-    {"data_timeout", [](const R& r) { return r.data_timeout.has_value(); },
-     [](const P& p, const C&) { return words(p.timeouts.data); }},
-    {"data_block_timeout", [](const R& r) { return r.data_block_timeout.has_value(); },
-     [](const P& p, const C&) { return words(p.timeouts.data_block); }},
-    {"data_dot_timeout", [](const R& r) { return r.data_dot_timeout.has_value(); },
-     [](const P& p, const C&) { return words(p.timeouts.data_dot); }},
-    {"rset_timeout", [](const R& r) { return r.rset_timeout.has_value(); },
-     [](const P& p, const C&) { return words(p.timeouts.rset); }},
-};
-
-std::string source_of(const LimitInForce& limit) {
-  if (limit.rule == nullptr) return "default";
-  return limit.rule->file + ":" + std::to_string(limit.rule->line);
-}
 
 std::string failure_words(const Verdict& failure) {
   std::string out =
@@ -98,6 +35,16 @@ std::string unusable_words(const RouteTrace& trace) {
   return out;
 }
 
+// What running sluice learnt of who answers there.
+std::string depth_words(const std::vector<DepthNote>& depths) {
+  if (depths.empty()) return "";
+  Table table({"EXCHANGER", "ANSWERS AS", "MESSAGES IN FLIGHT"});
+  for (const DepthNote& note : depths) {
+    table.add({escaped(note.exchanger), escaped(note.server), escaped(note.words)});
+  }
+  return table.text();
+}
+
 std::string trace_words(const RouteTrace& trace) {
   Table table({"NAME", "TYPE", "ANSWER", "SOURCE", ">AGE", ">GOOD FOR", "AD"});
   for (const DnsFact& fact : trace.facts) {
@@ -105,53 +52,60 @@ std::string trace_words(const RouteTrace& trace) {
         fact.kind == "records" ? escaped(join(fact.records, ", "), 200) : fact.kind;
     if (!fact.detail.empty()) answer += ": " + escaped(fact.detail, 200);
     table.add({escaped(fact.name), fact.type, answer, fact.source, duration_words(fact.age),
-               duration_words(fact.lives), fact.secure ? "yes" : "no"});
+               duration_words(fact.lives), fact.ad ? "yes" : "no"});
   }
   return table.text();
 }
 
-Json json_of(const DnsFact& fact) {
-  Json json;
-  json["name"] = fact.name;
-  json["type"] = fact.type;
-  json["kind"] = fact.kind;
-  json["source"] = fact.source;
-  json["secure"] = fact.secure;
-  json["age"] = to_seconds(fact.age);
-  json["expires_in"] = to_seconds(fact.lives);
-  json["records"] = fact.records;
-  json["detail"] = fact.detail.empty() ? Json() : Json(escaped(fact.detail));
-  return json;
+std::string tls_words(const ExplainedRoute& explained) {
+  std::string out;
+  Table table({"EXCHANGER", "TLS", "FROM"});
+  for (const TlsForecast& forecast : explained.tls) {
+    std::string words = escaped(forecast.words, 200);
+    if (!forecast.source.empty()) words = "source " + escaped(forecast.source) + ": " + words;
+    table.add({escaped(forecast.exchanger), words, escaped(forecast.from)});
+  }
+  if (!explained.tls.empty()) out += table.text();
+  if (!explained.sts.empty()) out += "MTA-STS policy: " + escaped(explained.sts, 400) + "\n";
+  for (const std::string& words : explained.broken_tls) out += escaped(words, 400) + "\n";
+  return out;
+}
+
+std::string limit_words(const LimitInForce& limit) {
+  return limit.built ? limit.value : escaped(limit.value, 60) + " (not built yet)";
+}
+
+// A table for each set of sources with the same limits.
+std::string limits_words(const std::vector<SourceLimits>& sources) {
+  std::string out;
+  std::vector<bool> told(sources.size());
+  for (size_t i = 0; i < sources.size(); ++i) {
+    if (told[i]) continue;
+    const SourceLimits& first = sources[i];
+    std::vector<std::string> names;
+    for (size_t k = i; k < sources.size(); ++k) {
+      if (sources[k].provider != first.provider || sources[k].limits != first.limits) continue;
+      told[k] = true;
+      names.push_back(escaped(sources[k].source));
+    }
+    out += (names.size() == 1 ? "limits of source " : "limits of each of the sources ") +
+           join(names, ", ");
+    if (!first.provider.empty()) out += ", provider " + escaped(first.provider);
+    out += "\n";
+    Table table({"LIMIT", "VALUE", "FROM", "TABLE"});
+    for (const LimitInForce& limit : first.limits) {
+      table.add({escaped(limit.key), limit_words(limit), escaped(limit.from()),
+                 limit.table.empty() ? "" : "[" + escaped(limit.table) + "]"});
+    }
+    out += table.text();
+  }
+  return out;
 }
 
 }  // namespace
 
-std::vector<LimitInForce> limits_in_force(const Configuration& config,
-                                          const std::vector<std::string>& rule_sites,
-                                          std::string_view domain, std::string_view site) {
-  SitePolicy policy;
-  std::vector<const ShapingRule*> matching;
-  for (size_t i = 0; i < config.shaping.size(); ++i) {
-    const ShapingRule& rule = config.shaping[i];
-    const bool same_site =
-        rule.mx_rollup && i < rule_sites.size() && !rule_sites[i].empty() && rule_sites[i] == site;
-    if (rule.domain != "default" && rule.domain != domain && !same_site) continue;
-    rule.apply(policy);
-    matching.push_back(&rule);
-  }
-  std::vector<LimitInForce> limits;
-  for (const Key& key : kKeys) {
-    LimitInForce limit{key.name, key.value(policy, config), nullptr};
-    for (const ShapingRule* rule : matching) {
-      if (key.set(*rule)) limit.rule = rule;
-    }
-    limits.push_back(std::move(limit));
-  }
-  return limits;
-}
-
 std::string route_words(const RouteReport& report, bool with_trace) {
-  const Route& route = *report.route;
+  const Route& route = *report.explained.route;
   std::string out = escaped(report.domain);
   if (report.asked != report.domain) out += " (" + escaped(report.asked) + ")";
   if (!route.usable()) {
@@ -166,64 +120,28 @@ std::string route_words(const RouteReport& report, bool with_trace) {
     }
     out += table.text();
   }
-  out += unusable_words(report.trace);
+  out += unusable_words(report.explained.trace);
   out += std::string(report.from_sender ? "as the running sluice goes by, which asks " : "asked ") +
-         report.servers + "; good for " + duration_words(report.lives) +
+         report.explained.servers + "; good for " + duration_words(report.explained.lives) +
          (route.stale ? ", rests on an expired answer" : "") + "\n";
-  if (with_trace) out += trace_words(report.trace);
+  if (with_trace) out += trace_words(report.explained.trace);
   if (!route.usable()) return out;
-  Table table({"LIMIT (of each source)", "VALUE", "FROM"});
-  for (const LimitInForce& limit : report.limits) {
-    table.add({std::string(limit.name), limit.value, escaped(source_of(limit))});
-  }
-  return out + table.text();
+  out += tls_words(report.explained);
+  out += depth_words(report.explained.depths);
+  return out + limits_words(report.explained.sources);
 }
 
 std::string route_json(const RouteReport& report) {
-  const Route& route = *report.route;
   Json json;
   json["domain"] = report.domain;
-  json["usable"] = route.usable();
-  json["site"] = route.site.empty() ? Json() : Json(route.site);
-  json["implicit_mx"] = route.implicit_mx;
-  json["stale"] = route.stale;
-  json["exchangers"] = Json::array();
-  for (const Exchanger& exchanger : route.exchangers) {
-    Json entry;
-    entry["name"] = exchanger.name;
-    entry["preference"] = exchanger.preference;
-    entry["addresses"] = Json::array();
-    for (const IpAddress& address : exchanger.addresses) {
-      entry["addresses"].push_back(to_string(address));
-    }
-    json["exchangers"].push_back(std::move(entry));
-  }
-  json["failure"] = Json();
-  if (!route.usable()) {
-    const Reply& reply = route.failure.reply;
-    Json failure;
-    failure["state"] = std::string(name_of(route.failure.state));
-    failure["code"] = reply.code == 0 ? Json() : Json(reply.code);
-    failure["enhanced"] = reply.enhanced.present() ? Json(to_string(reply.enhanced)) : Json();
-    failure["text"] = escaped(reply.text);
-    json["failure"] = std::move(failure);
-  }
-  json["unusable"] = Json::array();
-  for (const UnusableAddress& unusable : report.trace.unusable) {
-    json["unusable"].push_back({{"exchanger", unusable.exchanger},
-                                {"preference", unusable.preference},
-                                {"address", unusable.address},
-                                {"why", unusable.why}});
-  }
-  json["facts"] = Json::array();
-  for (const DnsFact& fact : report.trace.facts) json["facts"].push_back(json_of(fact));
+  json.update(Json::parse(route_document(report.explained)));
   json["from"] = report.from_sender ? "sender" : "dns";
-  json["servers"] = report.servers;
-  json["expires_in"] = to_seconds(report.lives);
-  json["expires"] = format_utc(report.now + report.lives);
+  json["expires"] = format_utc(report.now + report.explained.lives);
   json["limits"] = Json::object();
-  for (const LimitInForce& limit : report.limits) {
-    json["limits"][std::string(limit.name)] = {{"value", limit.value}, {"from", source_of(limit)}};
+  if (!report.explained.sources.empty()) {
+    for (const LimitInForce& limit : report.explained.sources.front().limits) {
+      json["limits"][limit.key] = {{"value", limit.value}, {"from", limit.from()}};
+    }
   }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

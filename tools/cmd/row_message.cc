@@ -19,27 +19,6 @@ namespace {
 
 std::string row_words(uint64_t number) { return "row " + std::to_string(number); }
 
-StatusOr<OwnedRow> checked_row(const Job& job, const ListRecord& record) {
-  const std::string place = job.spec.list.file + ":" + std::to_string(record.line) + ": " +
-                            row_words(record.number) + " is rejected: ";
-  if (record.error != nullptr) return invalid(place + record.error);
-  std::string scratch;
-  const std::string_view given = record.values[job.address_column];
-  const AddressResult parsed = parse_address(given, scratch);
-  if (!parsed.ok()) return invalid(place + parsed.error + ": " + escaped(given, 200));
-  Row row;
-  row.number = record.number;
-  row.address = parsed.address.address;
-  row.local_part = parsed.address.local_part;
-  row.domain = parsed.address.domain;
-  row.needs_smtputf8 = parsed.address.needs_smtputf8;
-  row.values = record.values;
-  if (const ComposeResult fits = job.message->check(row); !fits.ok()) {
-    return invalid(place + fits.refusal.text);
-  }
-  return OwnedRow(row);
-}
-
 StatusOr<std::unique_ptr<SegmentFile>> open_segment(const OpenDirectory& job,
                                                     SegmentNumber number) {
   const std::string name = "segments/" + segment_name(number);
@@ -106,14 +85,38 @@ Row OwnedRow::view() const {
   return row;
 }
 
+Status take_row(const Job& job, const ListRecord& record, std::string& scratch, Row& row) {
+  const auto rejected = [&](const std::string& why) {
+    return invalid(job.spec.list.file + ":" + std::to_string(record.line) + ": " +
+                   row_words(record.number) + " is rejected: " + why);
+  };
+  if (record.error != nullptr) return rejected(record.error);
+  const std::string_view given = record.values[job.address_column];
+  const AddressResult parsed = parse_address(given, scratch);
+  if (!parsed.ok()) return rejected(std::string(parsed.error) + ": " + escaped(given, 200));
+  row.number = record.number;
+  row.address = parsed.address.address;
+  row.local_part = parsed.address.local_part;
+  row.domain = parsed.address.domain;
+  row.needs_smtputf8 = parsed.address.needs_smtputf8;
+  row.values = record.values;
+  const ComposeResult fits = job.message->check(row);
+  return fits.ok() ? Status() : rejected(fits.refusal.text);
+}
+
 StatusOr<OwnedRow> find_list_row(Loop& loop, const Job& job, uint64_t number) {
   ListSource list(loop, job.directory + "/" + job.spec.list.file, job.spec.list.file, Limits());
   RETURN_IF_ERROR(list.open());
   ListRecord record;
+  std::string scratch;
+  Row row;
   while (true) {
     switch (list.next(record)) {
       case ListSource::Next::kRecord:
-        if (record.number == number) return checked_row(job, record);
+        if (record.number == number) {
+          RETURN_IF_ERROR(take_row(job, record, scratch, row));
+          return OwnedRow(row);
+        }
         break;
       case ListSource::Next::kMore:
         RETURN_IF_ERROR(run_task(loop, [&list] { return list.fill(); }));
@@ -153,12 +156,13 @@ StatusOr<RowMessage> compose_row(const Job& job, const OwnedRow& owned, WallTime
     return invalid(row_words(row.number) + " gets no message: " +
                    to_string(composed.refusal.enhanced) + " " + escaped(composed.refusal.text));
   }
+  std::string made;
   std::string data;
   data.reserve(buffer.bytes());
   for (const iovec& piece : buffer.pieces()) {
     data.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
   }
-  return RowMessage{std::string(job.message->envelope_sender()), std::string(row.address),
+  return RowMessage{std::string(job.message->envelope_sender(row, made)), std::string(row.address),
                     std::string(row.domain), without_stuffing(data)};
 }
 

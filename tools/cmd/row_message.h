@@ -43,6 +43,11 @@ class OwnedRow {
   std::vector<std::string_view> views_;  // of values_, whose elements stay where they are
 };
 
+// Makes `row` of a record, with the checks of intake. Its views live as long as the record and
+// `scratch` stay as they are. Invalid: "list.csv:3: row 2 is rejected: why"; `row` then means
+// nothing.
+Status take_row(const Job& job, const ListRecord& record, std::string& scratch, Row& row);
+
 // Row `number` of a job's list, from 1, read from the list's beginning; its address is parsed as
 // intake does. Invalid: no such row, or a row that is refused.
 StatusOr<OwnedRow> find_list_row(Loop& loop, const Job& job, uint64_t number);

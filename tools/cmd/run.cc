@@ -22,6 +22,8 @@
 #include "engine/shard/engine.h"
 #include "tools/cmd/command.h"
 #include "tools/cmd/common.h"
+#include "tools/cmd/dkim_files.h"
+#include "tools/cmd/token_keys.h"
 
 namespace sluice::tools {
 namespace {
@@ -60,12 +62,7 @@ void set_up_log(LogLevel least) {
 }
 
 void fill_in_host_name(Configuration& config) {
-  if (config.smtp.hello.empty()) {
-    char name[256] = {};
-    config.smtp.hello = gethostname(name, sizeof name - 1) == 0 && name[0] != '\0'
-                            ? std::string(name)
-                            : "localhost";
-  }
+  if (config.smtp.hello.empty()) config.smtp.hello = host_name();
   for (Source& source : config.sources) {
     if (source.hello.empty()) source.hello = config.smtp.hello;
   }
@@ -180,6 +177,8 @@ int run(const std::string& config_path) {
   const std::string fixed = fixed_part(loaded->configuration);
   Configuration config = std::move(loaded->configuration);
   fill_in_host_name(config);
+  StatusOr<std::shared_ptr<const DkimKeys>> dkim_keys = load_dkim_keys(config.dkim);
+  if (!dkim_keys.ok()) return report_error(dkim_keys.status());
   // Before any thread is made, the log's included, so that all of them leave signals to this one.
   const sigset_t signals = handled_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -196,10 +195,14 @@ int run(const std::string& config_path) {
     return report_error(status);
   }
 
+  StatusOr<TokenKeysPtr> token_keys = load_token_keys(config, MissingKeys::kMake);
+  if (!token_keys.ok()) return report_error(token_keys.status());
+
   Limits limits;
   limits.connections_per_shard =
       std::min(limits.connections_per_shard, config.engine.max_connections);
-  Engine engine(std::move(config), limits);
+  Engine engine(std::move(config), limits,
+                {.dkim = std::move(*dkim_keys), .tokens = std::move(*token_keys)});
   if (const Status status = engine.start(); !status.ok()) return report_error(status);
   EngineAdapter view(engine);
   AdminServer admin(view);

@@ -1,7 +1,7 @@
 // `sluice show`: the message that a row of a job got, or will get.
 //
 // The row comes from its segment, or, when intake has not come to it yet, from the list. The date
-// is that of the row's first attempt, as the journal has it; before that, now.
+// is that of the row's first attempt, as its outcome or the journal has it; before that, now.
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -15,9 +15,11 @@
 #include "engine/spool/job_directory.h"
 #include "tools/cmd/command.h"
 #include "tools/cmd/common.h"
+#include "tools/cmd/job_rows.h"
 #include "tools/cmd/row_message.h"
 #include "tools/cmd/run_task.h"
 #include "tools/cmd/spool_jobs.h"
+#include "tools/cmd/token_keys.h"
 
 namespace sluice::tools {
 namespace {
@@ -74,6 +76,8 @@ Status show_in(Loop& loop, const Configuration& config, const SpoolPaths& spool,
       found.place == Place::kDone ? spool.done_job(found.id) : spool.active_job(found.id);
   load.id = found.id;
   if (id) load.created = id->created;
+  StatusOr<TokenKeysPtr> tokens = load_token_keys(config, MissingKeys::kRefuse);
+  if (tokens.ok()) load.keys.tokens = *tokens;
   const Limits limits;  // outlives the task, which refers to it
   ASSIGN_OR_RETURN(const JobPtr job,
                    run_task(loop, [&] { return load_job(loop, config, limits, load); }));
@@ -82,13 +86,25 @@ Status show_in(Loop& loop, const Configuration& config, const SpoolPaths& spool,
   OwnedRow row;
   if (place) {
     note_changed_files(*job, *place);
-    ASSIGN_OR_RETURN(past, past_of(spool, found.id, *place));
+    ASSIGN_OR_RETURN(const std::optional<Outcome> outcome, find_outcome(directory, options.row));
+    if (outcome) {
+      past = {outcome->state, outcome->attempts, outcome->first_at};
+    } else {
+      ASSIGN_OR_RETURN(past, past_of(spool, found.id, *place));
+    }
     row = std::move(place->contents);
   } else {
     ASSIGN_OR_RETURN(row, find_list_row(loop, *job, options.row));
   }
   const WallTime date = past.first_at == WallTime() ? loop.io().wall_now() : past.first_at;
   ASSIGN_OR_RETURN(const RowMessage message, compose_row(*job, row, date));
+  if (!tokens.ok() && job->message->has_tokens()) {
+    std::fprintf(stderr, "sluice: tokens are shown as x: %s\n",
+                 message_of(tokens.status()).c_str());
+  }
+  if (!config.dkim.empty()) {
+    std::fputs("sluice: without its DKIM-Signature: only the sender reads the keys\n", stderr);
+  }
   if (options.json) return print(message_json(message, found.id, options.row));
   std::fprintf(stderr, "sluice: job %s, row %s, %s: %s\n", found.id.c_str(),
                std::to_string(options.row).c_str(), std::string(name_of(past.state)).c_str(),
@@ -107,7 +123,7 @@ Status show(const ShowOptions& options) {
   Loop loop(*io, {.frame_bytes_max = 16UL << 20, .mailbox_entries = 64});
   const SpoolPaths spool(config.spool.path);
   ASSIGN_OR_RETURN(const FoundJob found, find_job(spool, options.job));
-  const Status status = show_in(loop, config, spool, found, options);
+  Status status = show_in(loop, config, spool, found, options);
   if (status.code() != absl::StatusCode::kNotFound || found.place != Place::kActive) return status;
   // It may have moved to done/ meanwhile.
   const StatusOr<FoundJob> again = find_job(spool, found.id);

@@ -22,14 +22,18 @@ namespace {
 
 constexpr const char* kFooter =
     R"(ODDS are COMMAND:ACTION=PROBABILITY. COMMAND: CONNECT, EHLO, MAIL, RCPT, DATA, DOT, OTHER,
-any. ACTION: a code (550, 451/4.7.1, 421), drop, reset, hang, or lose-reply (DOT: takes the
-message and closes without an answer). SHARES are refuse:S, defer:S or defer-once:S; a hash of the
-address and --seed choose the recipients. Without --zone and --zone-file the name server plays
-every domain.
+STARTTLS, HANDSHAKE (in place of the server's first flight), any. ACTION: a code (550, 451/4.7.1,
+421; not in the HANDSHAKE), drop, reset, hang; for DOT lose-reply (takes the message and closes
+without an answer); for STARTTLS inject (220 and, in the same piece, a reply that was not asked
+for); for HANDSHAKE garbage, alert, or cut (half the flight, then the end). SHARES are refuse:S,
+defer:S or defer-once:S; a hash of the address and --seed choose the recipients. Without --zone and
+--zone-file the name server plays every domain.
 
 Example, 50 exchangers behind every domain under test.example, one recipient in ten put off once:
   sluice sink --listen 127.0.1.1-127.0.1.50:2525 --dns 127.0.0.1:5353 \
-              --zone test.example --rtt 20ms --recipient-rule defer-once:0.1)";
+              --zone test.example --rtt 20ms --recipient-rule defer-once:0.1
+With TLS, whose certificate a sender can be told to trust:
+  sluice sink --starttls --tls-name mx1.sink.example --tls-ca-out root.pem)";
 
 // What is given as text, before it is understood.
 struct SinkFlags {
@@ -38,6 +42,8 @@ struct SinkFlags {
   std::string rtt = "0ms";
   std::string size = "64MiB";
   std::string identity = "recipient";
+  std::string tls_versions = "both";
+  std::string tls_key_type = "ecdsa";
   std::vector<std::string> odds;
   std::vector<std::string> recipient_rules;
   bool no_ehlo = false;
@@ -48,8 +54,26 @@ struct SinkFlags {
   bool no_smtputf8 = false;
   bool no_enhanced = false;
   bool no_limits = false;
+  bool no_tls_tickets = false;
   sink::SinkOptions options;
 };
+
+Status understand_tls(SinkFlags& flags) {
+  sink::SinkOptions& options = flags.options;
+  sink::TlsOptions& tls = options.tls;
+  RETURN_IF_ERROR(sink::parse_tls_versions(flags.tls_versions, tls));
+  RETURN_IF_ERROR(sink::parse_tls_key_type(flags.tls_key_type, tls));
+  tls.tickets = !flags.no_tls_tickets;
+  if (!tls.certificate_file.empty()) options.session.starttls = true;
+  const bool said = !tls.key_file.empty() || !tls.names.empty() || !tls.ca_out_file.empty() ||
+                    !tls.ciphers.empty() || !tls.tickets || tls.first_connections > 0 ||
+                    tls.versions != sink::TlsVersions::kBoth ||
+                    tls.key_type != sink::TlsKeyType::kEcdsa;
+  if (said && !options.session.starttls) {
+    return invalid("options of TLS are given, but neither --starttls nor --tls-certificate");
+  }
+  return absl::OkStatus();
+}
 
 Status understand(SinkFlags& flags) {
   sink::SinkOptions& options = flags.options;
@@ -80,6 +104,7 @@ Status understand(SinkFlags& flags) {
   options.session.smtputf8 = !flags.no_smtputf8;
   options.session.enhanced_codes = !flags.no_enhanced;
   options.session.limits = !flags.no_limits;
+  RETURN_IF_ERROR(understand_tls(flags));
   return sink::check_options(options);
 }
 
@@ -165,6 +190,9 @@ int run_sink(SinkFlags flags) {
     return report_error(
         io_error("messages could not be stored in " + flags.options.store_directory));
   }
+  if (report.log_errors > 0) {
+    return report_error(io_error("lines are missing in " + flags.options.log_file));
+  }
   const bool as_expected =
       !report.expectation || (report.expectation->lost == 0 && report.expectation->unexpected == 0);
   return as_expected ? kDone : kNotAllDelivered;
@@ -236,11 +264,45 @@ void add_session_options(CLI::App& command, SinkFlags& flags) {
       ->capture_default_str();
 }
 
+void add_tls_options(CLI::App& command, SinkFlags& flags) {
+  sink::TlsOptions& tls = flags.options.tls;
+  command.add_flag("--starttls", flags.options.session.starttls,
+                   "Offer STARTTLS, with a self-signed certificate that is made at the start");
+  command.add_option(
+      "--tls-name", tls.names,
+      "A name in that certificate, also *.ZONE; again for more (default: --hostname)");
+  command.add_option("--tls-key-type", flags.tls_key_type, "Its key: ecdsa (P-256) or rsa (2048)")
+      ->capture_default_str();
+  command.add_option("--tls-ca-out", tls.ca_out_file,
+                     "Write that certificate there (PEM), for a sender to trust");
+  command.add_option("--tls-certificate", tls.certificate_file,
+                     "Offer STARTTLS with this one (PEM, its issuers behind it); with --tls-key");
+  command.add_option("--tls-key", tls.key_file, "The key of --tls-certificate (PEM)");
+  command.add_option("--tls-versions", flags.tls_versions, "1.2, 1.3 or both")
+      ->capture_default_str();
+  command.add_option("--tls-ciphers", tls.ciphers,
+                     "OpenSSL's names with colons between, of 1.2 and 1.3 (default: OpenSSL's)");
+  command.add_flag("--no-tls-tickets", flags.no_tls_tickets, "No session can be resumed");
+  command.add_flag("--require-tls", flags.options.session.tls_required,
+                   "Answer MAIL with 530 unless it comes in TLS");
+  command
+      .add_option("--starttls-first", tls.first_connections,
+                  "Offer STARTTLS to the first so many connections of each address; 0: to all")
+      ->capture_default_str();
+}
+
 void add_report_options(CLI::App& command, SinkFlags& flags) {
   sink::SinkOptions& options = flags.options;
   command.add_option("--messages", options.stop_after_messages, "End after so many; 0: by signal")
       ->capture_default_str();
   command.add_option("--store", options.store_directory, "Write each message to a file in DIR/new");
+  command.add_option(
+      "--log", options.log_file,
+      "Write a line for each connection that opens, is refused or closes, for each "
+      "message and each TLS session: nanoseconds of CLOCK_MONOTONIC; open, refused, "
+      "message, close, tls or tls-failed; number of the connection; address; client, "
+      "first recipient and the protocol it came in (none: in clear), or protocol, "
+      "cipher, full or resumed, and server name");
   command
       .add_option("--identity", flags.identity,
                   "What names a message: recipient, message-id or header:NAME (where it is "
@@ -264,6 +326,7 @@ void add_sink(CLI::App& app, int& exit_code) {
       app.add_subcommand("sink", "Receive mail, for demos, tests and benchmarks (SMTP and DNS)");
   add_network_options(*command, *flags);
   add_session_options(*command, *flags);
+  add_tls_options(*command, *flags);
   add_report_options(*command, *flags);
   command->footer(kFooter);
   command->callback([flags, &exit_code] { exit_code = run_sink(*flags); });

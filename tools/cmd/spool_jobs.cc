@@ -13,9 +13,11 @@
 
 #include "engine/base/strings.h"
 #include "engine/config/job_file.h"
+#include "engine/record/damage.h"
 #include "engine/record/format.h"
 #include "engine/record/parser.h"
 #include "engine/spool/job_files.h"
+#include "tools/cmd/command.h"
 #include "tools/cmd/job_rows.h"
 
 namespace sluice::tools {
@@ -188,6 +190,7 @@ StatusOr<FoundJob> find_job(const SpoolPaths& spool, const std::string& id_or_na
     if (directory.ok() && name_in_job_file(*directory) == id_or_name) return *job;
   }
   std::vector<std::string_view> known;
+  known.reserve(jobs.size());
   for (const FoundJob& job : jobs) known.push_back(job.id);
   const std::string_view near = nearest(id_or_name, known);
   return missing("no job " + escaped(id_or_name) + " in " + spool.root +
@@ -213,6 +216,10 @@ Status read_journal(const SpoolPaths& spool,
   if (!directory.ok()) return directory.status();
   ASSIGN_OR_RETURN(const std::vector<std::string> names, directory->list());
   for (const std::string& name : names) {
+    if (parse_damaged_journal_name(name)) {
+      report_error(io_error(SpoolPaths::child(spool.journal, name) +
+                            " cannot be read: what only it recorded is not counted"));
+    }
     if (!parse_journal_file_name(name)) continue;
     const StatusOr<int> file = directory->open_file(name);
     if (file.status().code() == absl::StatusCode::kNotFound) continue;

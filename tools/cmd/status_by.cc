@@ -25,6 +25,7 @@ void count(ByKey& all, std::string_view key, const ReportRow& row) {
   ++found->second.states[static_cast<size_t>(row.outcome.state)];
   found->second.attempts += row.outcome.attempts;
   if (row.outcome.maybe_delivered) ++found->second.maybe_delivered;
+  if (row.outcome.dns_stale) ++found->second.stale;
 }
 
 // Rejected rows have no domain; rows that no source has tried yet have none either.
@@ -57,6 +58,7 @@ std::string json_lines(const std::string& by, const ByKey& all) {
     for (size_t i = 0; i < kStates; ++i) line[std::string(kStateNames[i])] = counts.states[i];
     line["attempts"] = counts.attempts;
     line["maybe_delivered"] = counts.maybe_delivered;
+    line["stale"] = counts.stale;
     out += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
   }
   return out;

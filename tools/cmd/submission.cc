@@ -16,6 +16,7 @@
 #include "engine/shard/job_loader.h"
 #include "engine/spool/job_directory.h"
 #include "tools/cmd/common.h"
+#include "tools/cmd/descriptor.h"
 #include "tools/cmd/run_task.h"
 
 namespace sluice::tools {
@@ -49,31 +50,16 @@ StatusOr<std::string> directory_of_job(const std::string& path) {
   return directory.substr(0, slash == 0 ? 1 : slash);
 }
 
-std::vector<std::string> files_of(const JobSpec& spec) {
+std::vector<std::string> files_of(const Job& job) {
   std::vector<std::string> files;
   std::set<std::string> seen = {"job.toml"};
-  for (const std::string& file :
-       {spec.message.text, spec.message.html, spec.message.eml, spec.list.file}) {
-    if (!file.empty() && seen.insert(file).second) files.push_back(file);
+  for (const std::string& file : job.message_files) {
+    if (seen.insert(file).second) files.push_back(file);
   }
+  if (seen.insert(job.spec.list.file).second) files.push_back(job.spec.list.file);
   files.push_back("job.toml");
   return files;
 }
-
-// A descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  int get() const { return number_; }
-
- private:
-  const int number_;
-};
 
 Status copy_octets(int from, const std::string& from_path, int to, const std::string& to_path) {
   std::string octets(kCopyBytes, '\0');
@@ -121,7 +107,9 @@ Status copy_files(const Submission& submission, const std::string& to) {
       const std::string part = to + "/" + file.substr(0, slash);
       if (made.insert(part).second) RETURN_IF_ERROR(make_directory(part));
     }
-    RETURN_IF_ERROR(copy_file(submission.directory + "/" + file, to + "/" + file));
+    const std::filesystem::path source = std::filesystem::path(submission.directory) / file;
+    const std::filesystem::path target = std::filesystem::path(to) / file;
+    RETURN_IF_ERROR(copy_file(source.string(), target.string()));
   }
   for (const std::string& directory : made) RETURN_IF_ERROR(sync_directory(directory));
   return {};
@@ -139,7 +127,6 @@ StatusOr<Submission> check_submission(Loop& loop, const Configuration& config,
   const WallTime now = loop.io().wall_now();
   submission.id =
       make_job_id(clean_job_name(name.empty() ? spec.name : name), now, loop.io().random().next());
-  submission.files = files_of(spec);
   // Loads the job as the sender does, which checks everything.
   const Limits limits;  // outlives the task, which refers to it
   StatusOr<JobPtr> loaded = run_task(loop, [&] {
@@ -148,6 +135,10 @@ StatusOr<Submission> check_submission(Loop& loop, const Configuration& config,
   });
   if (!loaded.ok()) return annotate(loaded.status(), submission.directory);
   submission.job = std::move(*loaded);
+  StatusOr<ListFindings> list = check_list(loop, *submission.job, now);
+  if (!list.ok()) return annotate(list.status(), submission.directory);
+  submission.list = std::move(*list);
+  submission.files = files_of(*submission.job);
   return submission;
 }
 

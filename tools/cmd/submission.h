@@ -12,6 +12,7 @@
 #include "engine/model/configuration.h"
 #include "engine/ring/loop.h"
 #include "engine/shard/job.h"
+#include "tools/cmd/submit_list.h"
 
 namespace sluice::tools {
 
@@ -20,9 +21,11 @@ struct Submission {
   std::string id;
   std::vector<std::string> files;  // that it needs, relative to the directory; job.toml last
   JobPtr job;                      // as the sender will load it
+  ListFindings list;               // what its rows say
 };
 
-// `path`: a job directory, or the job.toml in one. Runs every check that the sender will run.
+// `path`: a job directory, or the job.toml in one. Runs every check that the sender will run, and
+// reads the whole list.
 // `name`: instead of the job's own in its id; empty: none.
 StatusOr<Submission> check_submission(Loop& loop, const Configuration& config,
                                       const std::string& path, const std::string& name);

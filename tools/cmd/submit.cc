@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/base/strings.h"
 #include "engine/control/documents.h"
@@ -50,6 +51,12 @@ Status print_end(const JobStatus& job, bool json) {
   return print(table.text());
 }
 
+void print_warnings(const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) {
+    std::fprintf(stderr, "sluice: warning: %s\n", warning.c_str());
+  }
+}
+
 // Prints what row --row would get, and where it would go. Nothing is written.
 Status print_dry_run(Loop& loop, const Submission& submission, const SubmitOptions& options) {
   const uint64_t number = std::max<uint64_t>(options.row, 1);
@@ -58,8 +65,15 @@ Status print_dry_run(Loop& loop, const Submission& submission, const SubmitOptio
   if (!row.ok()) return annotate(row.status(), submission.directory);
   ASSIGN_OR_RETURN(const RowMessage message, compose_row(job, *row, loop.io().wall_now()));
   if (options.json) return print(message_json(message, {}, number));
+  std::fprintf(stderr, "sluice: the largest of %s messages has at most %s octets: row %s\n",
+               grouped(submission.list.rows - submission.list.rejected).c_str(),
+               grouped(submission.list.largest_bytes_max).c_str(),
+               std::to_string(submission.list.largest_row).c_str());
   std::fprintf(stderr, "sluice: not sent, row %s would go %s\n", std::to_string(number).c_str(),
                envelope_words(message).c_str());
+  if (job.message->has_tokens()) {
+    std::fputs("sluice: tokens are shown as x: only the sender has their keys\n", stderr);
+  }
   return print(message.octets);
 }
 
@@ -74,6 +88,8 @@ StatusOr<int> submit(const SubmitOptions& options) {
   Loop loop(*io, {.frame_bytes_max = 16UL << 20, .mailbox_entries = 64});
   ASSIGN_OR_RETURN(const Submission submission,
                    check_submission(loop, config, options.path, options.name));
+  print_warnings(submission.job->message->warnings());
+  print_warnings(submission.list.warnings);
   if (options.dry_run) {
     RETURN_IF_ERROR(print_dry_run(loop, submission, options));
     return int{kDone};

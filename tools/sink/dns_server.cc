@@ -20,6 +20,7 @@ constexpr size_t kBatch = 64;
 constexpr size_t kQueryMax = 1'500;
 constexpr int64_t kIdleMs = 10'000;
 constexpr size_t kTcpAnswerMax = 65'535;
+constexpr int kPortsTried = 16;
 
 int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -29,10 +30,28 @@ int64_t now_ms() {
 
 }  // namespace
 
-Status DnsServer::start(const SocketAddress& address) {
+Status DnsServer::bind_both(const SocketAddress& address) {
+  // TCP first: connections that ended a moment ago may still hold its ports, and the kernel knows
+  // which are free.
   address_ = address;
-  ASSIGN_OR_RETURN(udp_, open_bound(SOCK_DGRAM, address_, false));
   ASSIGN_OR_RETURN(tcp_, open_bound(SOCK_STREAM, address_, false));
+  StatusOr<int> udp = open_bound(SOCK_DGRAM, address_, false);
+  if (udp.ok()) {
+    udp_ = *udp;
+    return absl::OkStatus();
+  }
+  ::close(tcp_);
+  tcp_ = -1;
+  return udp.status();
+}
+
+Status DnsServer::start(const SocketAddress& address) {
+  Status bound = bind_both(address);
+  // The same number must be free twice: another is tried when the kernel chooses.
+  for (int i = 0; i < kPortsTried && !bound.ok() && address.port == 0; ++i) {
+    bound = bind_both(address);
+  }
+  RETURN_IF_ERROR(bound);
   const int bytes = 4 << 20;
   ::setsockopt(udp_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
   ::setsockopt(udp_, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);

@@ -41,6 +41,7 @@ class DnsServer {
   const DnsCounts& counts() const { return counts_; }
 
  private:
+  Status bind_both(const SocketAddress& address);
   struct Client {
     int socket = -1;
     int64_t last_used_ms = 0;

@@ -11,10 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "tools/sink/event_log.h"
 #include "tools/sink/faults.h"
 #include "tools/sink/identity.h"
 #include "tools/sink/options.h"
 #include "tools/sink/session.h"
+#include "tools/sink/tls_identity.h"
 
 namespace sluice::sink {
 
@@ -62,6 +64,7 @@ struct HostCounts {
 struct WorkerCounts {
   std::vector<HostCounts> hosts;
   uint64_t messages = 0;
+  uint64_t messages_in_tls = 0;
   uint64_t recipients = 0;
   uint64_t content_bytes = 0;
   uint64_t received_bytes = 0;
@@ -100,14 +103,27 @@ class Gauge {
 
 struct Shared {
   explicit Shared(const SinkOptions& o)
-      : options(o), identities(o.exact), hosts(std::make_unique<Gauge[]>(o.listen.size())) {}
+      : options(o),
+        identities(o.exact),
+        hosts(std::make_unique<Gauge[]>(o.listen.size())),
+        tls_connections(std::make_unique<std::atomic<uint64_t>[]>(o.listen.size())) {}
+
+  // Whether the next connection to this address is offered STARTTLS.
+  bool offers_tls(uint32_t host) {
+    if (!options.session.starttls) return false;
+    const uint64_t first = options.tls.first_connections;
+    return first == 0 || tls_connections[host].fetch_add(1) < first;
+  }
 
   const SinkOptions& options;
   IdentityTable identities;
   FirstAttempts first_attempts;
   Gauge connections;
-  std::unique_ptr<Gauge[]> hosts;  // one a listening address
+  std::unique_ptr<Gauge[]> hosts;                            // one a listening address
+  std::unique_ptr<std::atomic<uint64_t>[]> tls_connections;  // so far, one a listening address
+  TlsIdentity tls;                                           // with SessionOptions::starttls
   std::atomic<uint64_t> messages{0};
+  LogFile log;
   int done_event = -1;  // an eventfd, written when stop_after_messages is reached
 };
 

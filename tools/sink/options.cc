@@ -1,5 +1,6 @@
 #include "tools/sink/options.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -33,18 +34,36 @@ IpAddress add_to(IpAddress base, uint32_t steps) {
   return base;
 }
 
+bool is_alphanumeric(char c) {
+  return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
+}
+
+struct NamedAction {
+  std::string_view name;
+  FaultAction action;
+  std::optional<Command> only;  // the one moment at which it can be
+};
+
+constexpr NamedAction kActions[] = {
+    {"drop", FaultAction::kDrop, std::nullopt},
+    {"reset", FaultAction::kReset, std::nullopt},
+    {"hang", FaultAction::kHang, std::nullopt},
+    {"lose-reply", FaultAction::kLoseReply, Command::kDot},
+    {"inject", FaultAction::kInject, Command::kStarttls},
+    {"garbage", FaultAction::kGarbage, Command::kHandshake},
+    {"alert", FaultAction::kAlert, Command::kHandshake},
+    {"cut", FaultAction::kCut, Command::kHandshake},
+};
+
 std::optional<Fault> parse_action(std::string_view text, Command command) {
   Fault fault;
-  if (equals_ignore_case(text, "drop")) {
-    fault.action = FaultAction::kDrop;
-  } else if (equals_ignore_case(text, "reset")) {
-    fault.action = FaultAction::kReset;
-  } else if (equals_ignore_case(text, "hang")) {
-    fault.action = FaultAction::kHang;
-  } else if (equals_ignore_case(text, "lose-reply")) {
-    if (command != Command::kDot) return std::nullopt;
-    fault.action = FaultAction::kLoseReply;
-  } else {
+  for (const NamedAction& known : kActions) {
+    if (!equals_ignore_case(text, known.name)) continue;
+    if (known.only && *known.only != command) return std::nullopt;
+    fault.action = known.action;
+  }
+  if (fault.action == FaultAction::kNone) {
+    if (command == Command::kHandshake) return std::nullopt;
     const size_t slash = text.find('/');
     const auto code = parse_decimal(text.substr(0, slash));
     if (!code || *code < 400 || *code > 599) return std::nullopt;
@@ -117,12 +136,14 @@ Status parse_odds(std::string_view text, std::vector<OddsRule>& out) {
   const std::string_view action = text.substr(colon + 1, equals - colon - 1);
   const auto probability = parse_probability(text.substr(equals + 1));
   if (!probability) return bad("probability in odds", text, kExample);
+  const bool any = equals_ignore_case(name, "any");
   bool found = false;
   for (size_t i = 0; i < kCommands; ++i) {
-    if (!equals_ignore_case(name, kCommandNames[i]) && !equals_ignore_case(name, "any")) continue;
+    if (!equals_ignore_case(name, kCommandNames[i]) && !any) continue;
     OddsRule rule;
     rule.command = static_cast<Command>(i);
     const auto fault = parse_action(action, rule.command);
+    if (!fault && any && rule.command == Command::kHandshake && found) continue;
     if (!fault) return bad("action in odds", text, kExample);
     rule.fault = *fault;
     rule.probability = *probability;
@@ -170,6 +191,25 @@ Status parse_identity(std::string_view text, SessionOptions& out) {
   return absl::OkStatus();
 }
 
+Status parse_tls_versions(std::string_view text, TlsOptions& out) {
+  if (text == "both") {
+    out.versions = TlsVersions::kBoth;
+  } else if (text == "1.2") {
+    out.versions = TlsVersions::kTls12;
+  } else if (text == "1.3") {
+    out.versions = TlsVersions::kTls13;
+  } else {
+    return bad("version of TLS", text, "1.2, 1.3 or both");
+  }
+  return absl::OkStatus();
+}
+
+Status parse_tls_key_type(std::string_view text, TlsOptions& out) {
+  if (text != "ecdsa" && text != "rsa") return bad("type of key", text, "ecdsa or rsa");
+  out.key_type = text == "rsa" ? TlsKeyType::kRsa : TlsKeyType::kEcdsa;
+  return absl::OkStatus();
+}
+
 StatusOr<Duration> parse_duration(std::string_view text) {
   constexpr std::string_view kExample = "100ms, 250us or 2s";
   constexpr Unit kUnits[] = {{"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}};
@@ -199,7 +239,28 @@ StatusOr<uint64_t> parse_size(std::string_view text) {
   return bad("size", text, "64KiB, 10MiB or 1000");
 }
 
+Status check_tls_options(const SinkOptions& options) {
+  const TlsOptions& tls = options.tls;
+  if (tls.certificate_file.empty() != tls.key_file.empty()) {
+    return invalid("--tls-certificate and --tls-key are given together");
+  }
+  if (!tls.certificate_file.empty() && (!tls.ca_out_file.empty() || !tls.names.empty())) {
+    return invalid(
+        "--tls-name and --tls-ca-out are for a made certificate: leave them out, or "
+        "--tls-certificate");
+  }
+  for (const std::string& name : tls.names) {
+    // A comma, say, would begin another of OpenSSL's fields.
+    const auto fits = [](char c) { return c == '.' || c == '-' || c == '*' || is_alphanumeric(c); };
+    if (name.empty() || !std::all_of(name.begin(), name.end(), fits)) {
+      return bad("name of a certificate", name, "mx1.sink.example or *.sink.example");
+    }
+  }
+  return absl::OkStatus();
+}
+
 Status check_options(const SinkOptions& options) {
+  if (options.session.starttls) RETURN_IF_ERROR(check_tls_options(options));
   if (options.listen.empty())
     return invalid("no address to listen on; give --listen 127.0.0.1:2525");
   std::array<double, kCommands> sums{};

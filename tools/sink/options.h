@@ -27,10 +27,20 @@ inline constexpr size_t kListenersMax = 4'096;
 inline constexpr uint64_t kConnectionsDefault = 20'000;
 
 // The moments of a conversation at which a fault may strike.
-enum class Command : uint8_t { kConnect, kEhlo, kMail, kRcpt, kData, kDot, kOther };
-inline constexpr size_t kCommands = 7;
+enum class Command : uint8_t {
+  kConnect,
+  kEhlo,
+  kMail,
+  kRcpt,
+  kData,
+  kDot,
+  kOther,
+  kStarttls,
+  kHandshake,  // when the first flight of the TLS handshake is due
+};
+inline constexpr size_t kCommands = 9;
 inline constexpr std::array<std::string_view, kCommands> kCommandNames = {
-    "CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "DOT", "OTHER"};
+    "CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "DOT", "OTHER", "STARTTLS", "HANDSHAKE"};
 
 // What the receiver does instead of what it was asked for.
 enum class FaultAction : uint8_t {
@@ -40,6 +50,10 @@ enum class FaultAction : uint8_t {
   kReset,      // the same with RST
   kHang,       // never says anything again and reads on
   kLoseReply,  // DOT only: accepts and counts the message, then closes without an answer
+  kInject,     // STARTTLS only: 220, and in the same piece a reply that was not asked for
+  kGarbage,    // HANDSHAKE only: octets that are no TLS in place of the first flight
+  kAlert,      // HANDSHAKE only: a fatal alert in its place, then closes
+  kCut,        // HANDSHAKE only: half of it, then closes
 };
 
 struct Fault {
@@ -80,6 +94,23 @@ struct SessionOptions {
   bool store = false;  // hand whole messages to the recorder
   IdentityKind identity = IdentityKind::kRecipient;
   std::string identity_header;  // kHeader: field name without colon
+  bool starttls = false;        // STARTTLS (RFC 3207)
+  bool tls_required = false;    // MAIL without TLS is answered 530
+};
+
+enum class TlsVersions : uint8_t { kBoth, kTls12, kTls13 };
+enum class TlsKeyType : uint8_t { kEcdsa, kRsa };
+
+struct TlsOptions {
+  std::string certificate_file;    // PEM, the chain behind it; empty: a self-signed one is made
+  std::string key_file;            // PEM; with a certificate
+  std::vector<std::string> names;  // of the made certificate; empty: the hostname
+  TlsKeyType key_type = TlsKeyType::kEcdsa;  // of the made certificate: P-256 or RSA of 2,048 bits
+  std::string ca_out_file;                   // where the made certificate is written
+  TlsVersions versions = TlsVersions::kBoth;
+  std::string ciphers;  // OpenSSL's names with colons between; empty: OpenSSL's choice
+  bool tickets = true;
+  uint64_t first_connections = 0;  // of each address; later ones are not offered STARTTLS; 0: all
 };
 
 struct DnsOptions {
@@ -105,11 +136,13 @@ struct SinkOptions {
   uint64_t stop_after_messages = 0;  // 0: only signals stop it
   bool exact = false;                // keep identities in full, not their hashes
   std::string store_directory;
+  std::string log_file;  // of events; empty: none
   std::string report_file;
   std::string expect_file;
   std::string identities_file;
   bool json = false;
   SessionOptions session;
+  TlsOptions tls;
   DnsOptions dns;
 };
 
@@ -118,12 +151,17 @@ std::optional<SocketAddress> parse_address(std::string_view text);
 // "127.0.0.1:2525", "[::1]:2525", "127.0.1.1-127.0.1.50:2525"; port 0: the kernel chooses.
 Status parse_listen(std::string_view text, std::vector<SocketAddress>& out);
 // "RCPT:550=0.1", "DOT:421=0.01", "DATA:drop=0.05", "RCPT:452/4.2.2=0.1", "any:reset=0.001";
-// "any" makes a rule for each command. Case does not matter.
+// "any" makes a rule for each command (a code: for each that can be answered). Case does not
+// matter.
 Status parse_odds(std::string_view text, std::vector<OddsRule>& out);
 // "refuse:0.1", "defer:0.05", "defer-once:0.2".
 Status parse_recipient_rule(std::string_view text, std::vector<RecipientRule>& out);
 // "recipient", "message-id", "header:X-Sluice-Identity".
 Status parse_identity(std::string_view text, SessionOptions& out);
+// "1.2", "1.3", "both".
+Status parse_tls_versions(std::string_view text, TlsOptions& out);
+// "ecdsa", "rsa".
+Status parse_tls_key_type(std::string_view text, TlsOptions& out);
 // "100ms", "2s", "250us", "1m"; a bare number is refused.
 StatusOr<Duration> parse_duration(std::string_view text);
 // "64KiB", "10MiB", "1000".

@@ -10,9 +10,12 @@ namespace {
 struct KnownReply {
   uint16_t code;
   std::string_view enhanced;  // empty: the provider gives none
-  std::string_view commands;  // letters: c CONNECT, e EHLO, m MAIL, r RCPT, d DATA, . DOT
+  std::string_view commands;  // letters, see kLetters
   std::string_view text;
 };
+
+// One for each command of options.h.
+constexpr std::string_view kLetters = "cemrd.osh";
 
 constexpr auto kKnown = std::to_array<KnownReply>({
     {550, "5.1.1", "r",
@@ -105,13 +108,12 @@ constexpr auto kKnown = std::to_array<KnownReply>({
     {554, "5.7.9", ".",
      "Message not accepted for policy reasons. See "
      "https://postmaster.yahooinc.com/error-codes"},
+    {454, "4.7.0", "s", "TLS not available due to local problem"},
     {552, "5.3.4", "m.",
      "Your message exceeded Google's message size limits. To learn more\n"
      "about message size limits, go to\n"
      " https://support.google.com/mail/?p=MaxSizeError a1-20020a05sink - gsmtp"},
 });
-
-constexpr std::string_view kLetters = "cemrd.o";
 
 void append_lines(std::string& out, uint16_t code, std::string_view enhanced,
                   std::string_view text) {

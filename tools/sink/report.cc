@@ -36,6 +36,22 @@ Json hosts(const SinkReport& report) {
   return all;
 }
 
+Json tls_json(const SinkReport& report) {
+  const TlsCounts& tls = report.tls;
+  return {{"messages", report.messages_in_tls},
+          {"messages_in_clear", report.messages - report.messages_in_tls},
+          {"handshakes", tls.handshakes},
+          {"resumed", tls.resumed},
+          {"truncated", tls.truncated},
+          {"failed", tls.failed},
+          {"sessions", tls.sessions},
+          {"server_names", tls.server_names}};
+}
+
+void add_to(std::map<std::string, uint64_t>& all, const std::map<std::string, uint64_t>& more) {
+  for (const auto& entry : more) all[entry.first] += entry.second;
+}
+
 std::string fixed(double value, int digits) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
@@ -47,6 +63,7 @@ std::string fixed(double value, int digits) {
 void SinkReport::add(const WorkerCounts& counts, const SessionCounts& sessions,
                      std::vector<HostCounts>& by_host) {
   messages += counts.messages;
+  messages_in_tls += counts.messages_in_tls;
   recipients += counts.recipients;
   content_bytes += counts.content_bytes;
   received_bytes += counts.received_bytes;
@@ -60,6 +77,12 @@ void SinkReport::add(const WorkerCounts& counts, const SessionCounts& sessions,
   messages_on_a_connection_max =
       std::max(messages_on_a_connection_max, sessions.messages_on_a_connection_max);
   for (const auto& entry : sessions.refused) refused[entry.first] += entry.second;
+  tls.handshakes += sessions.tls.handshakes;
+  tls.resumed += sessions.tls.resumed;
+  tls.truncated += sessions.tls.truncated;
+  add_to(tls.failed, sessions.tls.failed);
+  add_to(tls.sessions, sessions.tls.sessions);
+  add_to(tls.server_names, sessions.tls.server_names);
   by_host.resize(counts.hosts.size());
   for (size_t i = 0; i < counts.hosts.size(); ++i) {
     by_host[i].connections += counts.hosts[i].connections;
@@ -115,7 +138,9 @@ std::string to_json(const SinkReport& r) {
       {"commands", r.commands},
       {"pipelined_unasked", r.pipelined_unasked},
       {"store_errors", r.store_errors},
+      {"log_errors", r.log_errors},
       {"refused", refusals(r)},
+      {"tls", tls_json(r)},
       {"rate",
        {{"active_seconds", r.active_seconds},
         {"messages_per_second", r.messages_per_second},
@@ -161,11 +186,18 @@ std::string to_text(const SinkReport& r) {
   text += "identities  " + grouped(r.identities.distinct) +
           " distinct: " + grouped(r.identities.once) + " once, " + grouped(r.identities.twice) +
           " twice, " + grouped(r.identities.more) + " more often\n";
+  uint64_t failed = 0;
+  for (const auto& entry : r.tls.failed) failed += entry.second;
+  if (r.tls.handshakes + failed > 0) {
+    text += "tls         " + grouped(r.messages_in_tls) + " messages, " +
+            grouped(r.messages - r.messages_in_tls) + " in clear; " + grouped(r.tls.handshakes) +
+            " handshakes, " + grouped(r.tls.resumed) + " resumed, " + grouped(failed) + " failed\n";
+  }
   for (const auto& entry : r.refused) {
     const uint16_t code = entry.first.second;
     text += "refused     " + grouped(entry.second) + " x " +
             std::string(kCommandNames[static_cast<size_t>(entry.first.first)]) + " " +
-            (code == 0 ? "without an answer" : std::to_string(code)) + "\n";
+            (code == 0 ? "without a proper answer" : std::to_string(code)) + "\n";
   }
   if (r.expectation) {
     text += "expected    " + grouped(r.expectation->expected) + ": " +

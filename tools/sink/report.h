@@ -32,6 +32,7 @@ struct SinkReport {
   uint64_t connections_refused = 0;
   uint64_t messages_on_a_connection_max = 0;
   uint64_t messages = 0;
+  uint64_t messages_in_tls = 0;  // the others came in clear
   uint64_t recipients = 0;
   uint64_t content_bytes = 0;
   uint64_t received_bytes = 0;
@@ -42,7 +43,9 @@ struct SinkReport {
   uint64_t dropped_unread = 0;
   uint64_t pipelined_unasked = 0;
   uint64_t store_errors = 0;
-  std::map<std::pair<Command, uint16_t>, uint64_t> refused;  // code 0: dropped, reset or hung
+  uint64_t log_errors = 0;                                   // writes of the log that failed
+  std::map<std::pair<Command, uint16_t>, uint64_t> refused;  // code 0: no answer that is right
+  TlsCounts tls;
   double active_seconds = 0;  // from the first accepted message to the last
   double messages_per_second = 0;
   uint64_t most_messages_in_a_second = 0;

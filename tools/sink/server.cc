@@ -66,6 +66,10 @@ Status Sink::start() {
                          "; raise it (ulimit -n) or lower --max-connections");
   }
   if (options_.session.store) RETURN_IF_ERROR(Store::prepare(options_.store_directory));
+  if (!options_.log_file.empty()) RETURN_IF_ERROR(shared_.log.open(options_.log_file));
+  if (options_.session.starttls) {
+    ASSIGN_OR_RETURN(shared_.tls, make_tls_identity(options_.tls, options_.session.hostname));
+  }
   if (!options_.expect_file.empty() && !std::ifstream(options_.expect_file)) {
     return missing("cannot read " + options_.expect_file);
   }
@@ -115,6 +119,7 @@ SinkReport Sink::finish(bool drain) {
     report.add(worker->counts(), worker->session_counts(), by_host);
   }
   report.finish(by_host, shared_);
+  report.log_errors = shared_.log.errors();
   if (!options_.expect_file.empty()) {
     std::ifstream lines(options_.expect_file);
     report.expectation = shared_.identities.compare(lines);

@@ -74,6 +74,7 @@ size_t Session::feed_command(std::string_view bytes, std::string& out) {
     line = line_;
   }
   if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+  more_follows_ = used < bytes.size();
   command(line, out);
   line_.clear();
   if (!context_->options.pipelining && used < bytes.size() && phase_ == Phase::kCommand) {
@@ -116,6 +117,7 @@ void Session::command(std::string_view line, std::string& out) {
     case verb_of("help"):
       return reply(214, "2.0.0", "See RFC 5321", out);
     default:
+      if (equals_ignore_case(word, "STARTTLS")) return starttls(arguments, out);
       return refuse(Command::kOther, 502, "5.5.1", "Unrecognized command", out);
   }
 }
@@ -135,6 +137,7 @@ void Session::hello(std::string_view name, bool extended, std::string& out) {
     if (o.eight_bit_mime) lines.emplace_back("8BITMIME");
     if (o.smtputf8) lines.emplace_back("SMTPUTF8");
     if (o.enhanced_codes) lines.emplace_back("ENHANCEDSTATUSCODES");
+    if (offers_tls_) lines.emplace_back("STARTTLS");
     if (o.limits && (o.messages_max > 0 || o.recipients_max > 0)) {
       std::string limits = "LIMITS";
       if (o.messages_max > 0) limits += " MAILMAX=" + std::to_string(o.messages_max);
@@ -149,8 +152,44 @@ void Session::hello(std::string_view name, bool extended, std::string& out) {
   }
 }
 
+void Session::starttls(std::string_view arguments, std::string& out) {
+  if (!tls_.empty()) return refuse(Command::kStarttls, 503, "5.5.1", "TLS is active", out);
+  if (!offers_tls_) return refuse(Command::kStarttls, 502, "5.5.1", "Unrecognized command", out);
+  if (!arguments.empty()) {
+    return refuse(Command::kStarttls, 501, "5.5.4", "STARTTLS takes no argument", out);
+  }
+  if (!greeted_) return refuse(Command::kStarttls, 503, "5.5.1", "Say EHLO first", out);
+  if (more_follows_) {
+    refuse(Command::kStarttls, 554, "5.5.0", "Octets came behind STARTTLS in clear", out);
+    next_ = Next::kClose;
+    return;
+  }
+  const Fault& fault = context_->faults.draw(Command::kStarttls);
+  const bool injects = fault.action == FaultAction::kInject;
+  if (fault.action != FaultAction::kNone && !injects) {
+    return strike(Command::kStarttls, fault, out);
+  }
+  reply(220, "2.0.0", "Ready to start TLS", out);
+  if (injects) {
+    ++context_->counts.refused[{Command::kStarttls, uint16_t{0}}];
+    out += "250-" + context_->options.hostname + "\r\n250-AUTH PLAIN\r\n250 INJECTED\r\n";
+  }
+  next_ = Next::kTls;
+}
+
+void Session::begin_tls(std::string_view protocol) {
+  tls_ = protocol;
+  next_ = Next::kGoOn;
+  offers_tls_ = false;
+  greeted_ = false;
+  reset_transaction();
+}
+
 void Session::mail(std::string_view arguments, std::string& out) {
   const SessionOptions& o = context_->options;
+  if (o.tls_required && tls_.empty()) {
+    return refuse(Command::kMail, 530, "5.7.0", "Must issue a STARTTLS command first", out);
+  }
   if (!greeted_) return refuse(Command::kMail, 503, "5.5.1", "Say EHLO first", out);
   if (o.messages_max > 0 && messages_ >= o.messages_max) {
     refuse(Command::kMail, 421, "4.7.0", "Too many messages for this connection", out);
@@ -339,6 +378,7 @@ void Session::finish_message(std::string& out) {
   message.identity = find_identity();
   message.content = content_;
   message.bytes = content_bytes_;
+  message.tls = tls_;
   context_->recorder.accept(message);
   ++messages_;
   uint64_t& most = context_->counts.messages_on_a_connection_max;
@@ -346,6 +386,7 @@ void Session::finish_message(std::string& out) {
   if (fault.action == FaultAction::kLoseReply) {
     ++context_->counts.refused[{Command::kDot, uint16_t{0}}];
     next_ = Next::kClose;
+    breaks_off_ = true;
   } else {
     reply(250, "2.0.0", "OK: queued", out);
   }
@@ -398,10 +439,9 @@ void Session::strike(Command command, const Fault& fault, std::string& out) {
     case FaultAction::kHang:
       next_ = Next::kHang;
       break;
-    case FaultAction::kDrop:
-    case FaultAction::kLoseReply:
-    case FaultAction::kNone:
+    default:
       next_ = Next::kClose;
+      breaks_off_ = true;
       break;
   }
 }

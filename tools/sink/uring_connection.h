@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "tools/sink/session.h"
+#include "tools/sink/conversation.h"
 #include "tools/sink/uring_worker.h"
 
 namespace sluice::sink {
@@ -16,15 +16,15 @@ namespace sluice::sink {
 struct UringWorker::Connection {
   explicit Connection(uint32_t place) : index(place) {}
 
-  void begin(int socket, uint32_t listener, SessionContext& context) {
+  void begin(int socket, uint32_t listener, SessionContext& context, bool offers_tls) {
     fd = socket;
     host = listener;
-    session.emplace(context);
+    conversation.emplace(context, offers_tls);
   }
   void end() {
     fd = -1;
     ++generation;
-    session.reset();
+    conversation.reset();
     out = std::string();
     sending = std::string();
     sent_bytes = 0;
@@ -37,6 +37,7 @@ struct UringWorker::Connection {
   uint32_t generation = 0;
   int fd = -1;
   uint32_t host = 0;
+  uint64_t number = 0;            // in the log of events
   uint32_t delayed = 0;           // groups of replies that wait for their time
   bool dirty = false;             // stands in the list of those that have something to send
   bool receiving = false;         // a multishot receive is in flight
@@ -47,7 +48,7 @@ struct UringWorker::Connection {
   bool lingers = false;           // our FIN is sent
   bool counted = false;           // among the connections at a time: until either side has ended it
   bool closing = false;           // waits for its operations to end
-  std::optional<Session> session;
+  std::optional<Conversation> conversation;
   std::string out;      // replies to send next
   std::string sending;  // what the kernel has
   size_t sent_bytes = 0;

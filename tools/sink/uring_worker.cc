@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "tools/sink/sockets.h"
 #include "tools/sink/uring_connection.h"
 
 namespace sluice::sink {
@@ -49,8 +50,9 @@ UringWorker::UringWorker(Shared& shared, uint32_t number, std::vector<int> liste
     : shared_(shared),
       listeners_(std::move(listeners)),
       faults_(shared.options, shared.first_attempts, number),
-      context_{shared.options.session, faults_, *this},
-      store_(shared.options.store_directory, number) {
+      context_{shared.options.session, faults_, *this, {}, nullptr},
+      store_(shared.options.store_directory, number),
+      log_(shared.log) {
   counts_.hosts.resize(listeners_.size());
 }
 
@@ -63,6 +65,10 @@ UringWorker::~UringWorker() {
 
 Status UringWorker::start(Clock::time_point epoch) {
   epoch_ = epoch;
+  if (shared_.options.session.starttls) {
+    ASSIGN_OR_RETURN(tls_, TlsServer::make(shared_.options.tls, shared_.tls));
+    context_.tls = tls_.get();
+  }
   wake_ = ::eventfd(0, EFD_CLOEXEC);
   if (wake_ < 0) return unavailable("cannot make an eventfd: " + std::string(std::strerror(errno)));
   std::promise<Status> started;
@@ -131,6 +137,7 @@ void UringWorker::run(std::promise<Status>& started) {
   }
   started.set_value(status);
   while (status.ok() && !finished()) turn();
+  log_.flush();
   if (ring_open_) io_uring_queue_exit(&ring_);
   std::free(buffer_ring_);
   buffer_ring_ = nullptr;
@@ -167,6 +174,7 @@ void UringWorker::turn() {
   io_uring_cq_advance(&ring_, count);
   run_due();
   flush();
+  log_.flush();
 }
 
 void UringWorker::wait_for_completions() {
@@ -263,17 +271,20 @@ void UringWorker::open_connection(int fd, uint32_t host) {
   }
   Connection& connection = *connections_[free_.back()];
   free_.pop_back();
-  connection.begin(fd, host, context_);
+  connection.begin(fd, host, context_, shared_.offers_tls(host));
   connection.counted = true;
+  connection.number = log_.next_connection();
+  note_open(fd, connection.number, host);
   ++open_;
   arm_receive(connection);
   std::string greeting;
-  const Next next = connection.session->greet(greeting);
+  const Next next = connection.conversation->greet(greeting);
   answer(connection, next, greeting);
 }
 
 void UringWorker::refuse_connection(int fd, uint32_t host) {
   ++counts_.hosts[host].refused;
+  note("refused", log_.next_connection(), host);
   const std::string text =
       "421 4.7.0 " + shared_.options.session.hostname + " Too many connections, try later\r\n";
   // What does not fit into the empty socket buffer is lost with the connection.
@@ -298,6 +309,8 @@ void UringWorker::arm_receive(Connection& connection) {
 void UringWorker::received(Connection& connection, const io_uring_cqe& cqe) {
   if ((cqe.flags & IORING_CQE_F_MORE) == 0) connection.receiving = false;
   Next next = Next::kGoOn;
+  current_host_ = connection.host;
+  current_number_ = connection.number;
   const bool wanted = !connection.over && !connection.closing;
   const bool direct = shared_.options.rtt.count() == 0;
   scratch_.clear();
@@ -307,9 +320,8 @@ void UringWorker::received(Connection& connection, const io_uring_cqe& cqe) {
       const size_t size = static_cast<size_t>(cqe.res);
       counts_.received_bytes += size;
       ++counts_.receives;
-      current_host_ = connection.host;
-      next = connection.session->feed(std::string_view(&buffers_[buffer * kBufferBytes], size),
-                                      direct ? connection.out : scratch_);
+      next = connection.conversation->feed(std::string_view(&buffers_[buffer * kBufferBytes], size),
+                                           direct ? connection.out : scratch_);
     }
     give_back(buffer);
   }
@@ -323,13 +335,16 @@ void UringWorker::received(Connection& connection, const io_uring_cqe& cqe) {
     }
   } else if (cqe.res == -ENOBUFS) {
     ++counts_.out_of_buffers;
-  } else if (cqe.res == 0 && !connection.over) {
-    // The client has ended; it still gets what it is owed.
-    connection.over = true;
-    connection.peer_ended = true;
-    connection.close_after_send = true;
   } else {
-    begin_close(connection);
+    if (wanted) connection.conversation->client_gone();
+    if (cqe.res == 0 && !connection.over) {
+      // The client has ended; it still gets what it is owed.
+      connection.over = true;
+      connection.peer_ended = true;
+      connection.close_after_send = true;
+    } else {
+      begin_close(connection);
+    }
   }
   if (connection.fd < 0) return;
   if (!connection.receiving && !connection.closing && !connection.peer_ended) {
@@ -346,7 +361,9 @@ void UringWorker::accept(const Message& message) {
   HostCounts& host = counts_.hosts[current_host_];
   ++host.messages;
   host.series.add(now_ms_);
+  note("message", current_number_, current_host_, message.recipients[0], message.tls);
   ++counts_.messages;
+  if (!message.tls.empty()) ++counts_.messages_in_tls;
   counts_.recipients += message.recipient_count;
   counts_.content_bytes += message.bytes;
   if (!message.identity.empty()) {
@@ -362,6 +379,18 @@ void UringWorker::accept(const Message& message) {
     const uint64_t one = 1;
     if (::write(shared_.done_event, &one, sizeof one) < 0) stop_.store(1);
   }
+}
+
+void UringWorker::tls_opened(const TlsOpened& session) {
+  if (!log_.is_on()) return;
+  const std::string more = std::string(session.cipher) +
+                           (session.resumed ? " resumed " : " full ") +
+                           (session.server_name.empty() ? "-" : escaped(session.server_name));
+  note("tls", current_number_, current_host_, session.protocol, more);
+}
+
+void UringWorker::tls_failed(std::string_view reason) {
+  note("tls-failed", current_number_, current_host_, reason);
 }
 
 // --- sending -------------------------------------------------------------------------------------
@@ -463,6 +492,22 @@ void UringWorker::count_out(Connection& connection) {
   if (!std::exchange(connection.counted, false)) return;
   shared_.hosts[connection.host].lower();
   shared_.connections.lower();
+  note("close", connection.number, connection.host);
+}
+
+void UringWorker::note(std::string_view kind, uint64_t connection, uint32_t host,
+                       std::string_view who, std::string_view tls) {
+  if (!log_.is_on()) return;
+  log_.add(kind, connection, to_string(shared_.options.listen[host]), who, tls);
+}
+
+void UringWorker::note_open(int fd, uint64_t connection, uint32_t host) {
+  if (!log_.is_on()) return;
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  void* generic = &storage;
+  const bool known = ::getpeername(fd, static_cast<sockaddr*>(generic), &length) == 0;
+  note("open", connection, host, known ? to_string(from_kernel(storage)) : "gone");
 }
 
 void UringWorker::begin_close(Connection& connection) {

@@ -3,7 +3,7 @@
 // Uses liburing directly, not the engine's Io: a receiver wants one multishot receive a connection
 // that takes its buffer from a small shared ring only when octets are there. Idle connections so
 // hold no buffer, a message of 10 KiB comes in one piece, and what was received is still in the
-// cache when it is looked at. A connection is no coroutine: its whole life is in Session.
+// cache when it is looked at. A connection is no coroutine: its whole life is in Conversation.
 //
 // All replies that the input of one turn called forth leave in one send. With an RTT each group
 // waits in one queue for all connections (the delay is one constant, so the queue is in order).
@@ -28,9 +28,11 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "tools/sink/event_log.h"
 #include "tools/sink/ledger.h"
 #include "tools/sink/session.h"
 #include "tools/sink/store.h"
+#include "tools/sink/tls_session.h"
 
 namespace sluice::sink {
 
@@ -41,7 +43,7 @@ class UringWorker : private Recorder {
   UringWorker(Shared& shared, uint32_t number, std::vector<int> listeners);
   UringWorker(const UringWorker&) = delete;
   UringWorker& operator=(const UringWorker&) = delete;
-  ~UringWorker();
+  ~UringWorker() override;
 
   // Starts the thread; returns when it listens or has failed.
   Status start(std::chrono::steady_clock::time_point epoch);
@@ -69,6 +71,8 @@ class UringWorker : private Recorder {
   };
 
   void accept(const Message& message) override;
+  void tls_opened(const TlsOpened& session) override;
+  void tls_failed(std::string_view reason) override;
   void run(std::promise<Status>& started);
   Status open_ring();
   void turn();
@@ -80,6 +84,10 @@ class UringWorker : private Recorder {
   void accept_from(uint32_t host);
   void open_connection(int fd, uint32_t host);
   void refuse_connection(int fd, uint32_t host);
+  // A line of the log of events, where one is written.
+  void note(std::string_view kind, uint64_t connection, uint32_t host, std::string_view who = {},
+            std::string_view tls = {});
+  void note_open(int fd, uint64_t connection, uint32_t host);
   void arm_receive(Connection& connection);
   void received(Connection& connection, const io_uring_cqe& cqe);
   void give_back(uint16_t buffer);
@@ -99,8 +107,10 @@ class UringWorker : private Recorder {
   std::vector<int> listeners_;
   WorkerCounts counts_;
   Faults faults_;
+  std::unique_ptr<TlsServer> tls_;
   SessionContext context_;
   Store store_;
+  EventLog log_;
 
   io_uring ring_{};
   bool ring_open_ = false;
@@ -113,6 +123,7 @@ class UringWorker : private Recorder {
   Clock::time_point now_;
   uint32_t now_ms_ = 0;
   uint32_t current_host_ = 0;
+  uint64_t current_number_ = 0;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<uint32_t> free_;
   std::vector<uint32_t> dirty_;

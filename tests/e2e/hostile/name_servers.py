@@ -54,9 +54,9 @@ def three_thousand_exchangers(q):
     return q.reply(address(ASKED, MAIL)) if q.kind == A else honest(q)
 
 
-@character(delivered())
+@character(deferred("4.4.3", MALFORMED))
 def ten_thousand_exchangers_in_the_header(q):
-    """As many as a message can hold, and more in its header."""
+    """Fewer than its header says."""
     if q.kind == MX:
         return q.reply(*others(3000), count=10_000)
     return q.reply(address(ASKED, MAIL)) if q.kind == A else honest(q)

@@ -31,6 +31,12 @@ class Wire:
         line, self.heard = self.heard.split(b"\n", 1)
         return line + b"\n"
 
+    def octets(self, count):
+        while len(self.heard) < count:
+            self.heard += self.packet()
+        octets, self.heard = self.heard[:count], self.heard[count:]
+        return octets
+
     def content(self):
         while self.line() != b".\r\n":
             pass

@@ -50,6 +50,48 @@ TEST(Crc32c, GoesOnWhereItEndedAtAnyLengthAndAlignment) {
   }
 }
 
+// RFC 4231 test case 2, and the one-shot.
+TEST(Digest, AKeyUsedManyTimesGivesTheSameAsEachTimeAnew) {
+  HmacSha256 mac("Jefe");
+  EXPECT_EQ(to_hex(mac.of("what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+  EXPECT_EQ(mac.of(""), hmac_sha256("Jefe", ""));
+  EXPECT_EQ(mac.of(std::string(1'000, 'x')), hmac_sha256("Jefe", std::string(1'000, 'x')));
+}
+
+TEST(Digest, Base32AndHexGoThereAndBack) {
+  Random random(2);
+  for (size_t length = 0; length < 40; ++length) {
+    std::string bytes(length, '\0');
+    for (char& c : bytes) c = static_cast<char>(random.next());
+    EXPECT_EQ(from_base32(to_base32(bytes)), bytes);
+    EXPECT_EQ(from_hex(to_hex(bytes)), bytes);
+  }
+  EXPECT_EQ(from_base32("MFRGG"), "abc");
+  EXPECT_EQ(from_base32("mfrgh"), std::nullopt) << "bits left over that are not 0";
+  EXPECT_EQ(from_base32("mfrg1"), std::nullopt);
+  EXPECT_EQ(from_base32("m"), std::nullopt);
+  EXPECT_EQ(from_hex("0aFf"), "\x0a\xff");
+  EXPECT_EQ(from_hex("0a0"), std::nullopt);
+  EXPECT_EQ(from_hex("0g"), std::nullopt);
+}
+
+TEST(Digest, CleansedTextIsZero) {
+  std::string secret(100, 's');
+  secret.resize(90);
+  const char* at = secret.data();
+  cleanse(secret);
+  EXPECT_TRUE(secret.empty());
+  EXPECT_EQ(std::string(at, 100), std::string(100, '\0'));
+}
+
+TEST(Digest, ComparesInConstantTime) {
+  EXPECT_TRUE(equal_in_constant_time("abc", "abc"));
+  EXPECT_TRUE(equal_in_constant_time("", ""));
+  EXPECT_FALSE(equal_in_constant_time("abc", "abd"));
+  EXPECT_FALSE(equal_in_constant_time("abc", "ab"));
+}
+
 // FIPS 180-4 examples.
 TEST(Digest, AgreesWithTheVectorsOfSha256) {
   EXPECT_EQ(to_hex(sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");

@@ -1,4 +1,4 @@
-// The parts of show, spool-cat and resolve that read what others wrote, or decide.
+// The parts of show and spool-cat that read what others wrote, or decide.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,10 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "engine/config/configuration_file.h"
 #include "engine/spool/job_files.h"
 #include "tests/unit/commands/temporary_spool.h"
-#include "tools/cmd/route_report.h"
 #include "tools/cmd/row_message.h"
 #include "tools/cmd/segment_file.h"
 #include "tools/cmd/spool_jobs.h"
@@ -18,7 +16,6 @@ namespace sluice::tools {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 const std::string kJob = "july-20231114T221320Z-abcdef";
 
@@ -118,75 +115,6 @@ TEST_F(FindRow, DamagedSegmentsAreRefusedByName) {
   for (size_t size = 0; size < good.size(); ++size) {
     EXPECT_FALSE(walk(good.substr(0, size)).ok()) << size;
   }
-}
-
-TEST(RouteReport, TellsWhichRuleSetALimit) {
-  auto config = parse_configuration(
-      "[shaping]\nfiles = [\"shaping.toml\"]\n", "sluice.toml",
-      [](const std::string&) -> StatusOr<std::string> {
-        return std::string(
-            "[\"default\"]\nconnection_limit = 7\n[\"big.example\"]\nmax_message_rate = \"5/s\"\n"
-            "connection_limit = 3\n[\"other.example\"]\nconnection_limit = 9\n");
-      });
-  ASSERT_TRUE(config.ok()) << config.status();
-  const auto limit = [&](std::string_view name, std::string_view domain, std::string_view site) {
-    for (const LimitInForce& found :
-         limits_in_force(*config, {"", "mx.big.example", "mx.other.example"}, domain, site)) {
-      if (found.name != name) continue;
-      return found.value + (found.rule == nullptr ? "" : " " + std::to_string(found.rule->line));
-    }
-    return std::string("none such");
-  };
-  EXPECT_EQ(limit("connection_limit", "x.example", "mx.x.example"), "7 1");
-  EXPECT_EQ(limit("connection_limit", "x.example", "mx.big.example"), "3 3");
-  EXPECT_EQ(limit("connection_limit", "big.example", ""), "3 3");
-  EXPECT_EQ(limit("max_message_rate", "x.example", "mx.big.example"), "5/s 3");
-  EXPECT_EQ(limit("max_message_rate", "x.example", "mx.x.example"), "none");
-  EXPECT_EQ(limit("connection_limit", "x.example", "mx.other.example"), "9 6");
-  EXPECT_EQ(limit("smtp_port", "x.example", "mx.x.example"), "25");
-}
-
-TEST(RouteReport, ShowsWhatItRestsOn) {
-  auto route = std::make_shared<Route>();
-  route->site = "(a|b).mx.example";
-  route->exchangers.push_back({"a.mx.example", 10, {*parse_ip("192.0.2.1")}});
-  RouteReport report;
-  report.asked = report.domain = "x.example";
-  report.route = route;
-  report.servers = "127.0.0.1:53";
-  report.from_sender = true;
-  report.trace.unusable.push_back({"b.mx.example", 20, "10.0.0.1", "private"});
-  DnsFact fact;
-  fact.name = "x.example";
-  fact.type = "MX";
-  fact.kind = "records";
-  fact.source = "stale";
-  fact.age = std::chrono::seconds(61);
-  fact.records = {"10 a.mx.example", "20 b.mx.example"};
-  report.trace.facts.push_back(fact);
-  const std::string brief = route_words(report, false);
-  EXPECT_THAT(brief, HasSubstr("not used: b.mx.example 10.0.0.1: private\n"));
-  EXPECT_THAT(brief, HasSubstr("as the running sluice goes by, which asks 127.0.0.1:53"));
-  EXPECT_THAT(brief, Not(HasSubstr("stale")));
-  const std::string whole = route_words(report, true);
-  EXPECT_THAT(whole, HasSubstr("10 a.mx.example, 20 b.mx.example"));
-  EXPECT_THAT(whole, HasSubstr("stale"));
-  EXPECT_THAT(whole, HasSubstr("1m01s"));
-  EXPECT_THAT(route_json(report), HasSubstr("\"source\":\"stale\""));
-}
-
-TEST(RouteReport, SaysWhyMailCannotGo) {
-  Route route;
-  route.failure.state = State::kBounced;
-  route.failure.reply = {550, {5, 1, 2}, "no such domain\n\x01"};
-  RouteReport report;
-  report.asked = report.domain = "gone.example";
-  report.route = std::make_shared<Route>(route);
-  report.servers = "127.0.0.1:53";
-  EXPECT_THAT(route_words(report, false),
-              HasSubstr("gone.example: mail for it bounces: 550 5.1.2 no such domain\\x0a\\x01\n"));
-  EXPECT_THAT(route_json(report), HasSubstr("\"usable\":false"));
-  EXPECT_THAT(route_json(report), HasSubstr("\"enhanced\":\"5.1.2\""));
 }
 
 }  // namespace

@@ -252,6 +252,11 @@ class ComposeTest : public ::testing::Test {
     row.domain = std::string_view(address).substr(at + 1);
     row.values = values;
   }
+  // Of the last row.
+  std::string sender() {
+    std::string made;
+    return std::string(message->envelope_sender(row, made));
+  }
   Message compose(std::string_view name, std::string_view x = "") {
     const ComposeResult result = try_row(name, x);
     EXPECT_TRUE(result.ok()) << result.refusal.text;

@@ -34,7 +34,7 @@ TEST_F(EmlTest, WhatHasNoFieldsStaysAsItIs) {
             "  folded\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <x@y>\r\n"
             "X-Odd:no blank\r\n\r\n..dot\r\n...two\r\n..\r\nFrom x \r\nlast\r\n");
   EXPECT_FALSE(message->eight_bit());
-  EXPECT_EQ(message->envelope_sender(), "news@example.com");
+  EXPECT_EQ(sender(), "news@example.com");
 }
 
 TEST_F(EmlTest, CrlfFilesAreTheSame) {
@@ -59,7 +59,7 @@ TEST_F(EmlTest, MissingHeadersComeFromTheJob) {
   EXPECT_THAT(error(), HasSubstr("no From header"));
   input.eml = "From: Own <own@example.org>\n\nbody\n";
   compile();
-  EXPECT_EQ(message->envelope_sender(), "own@example.org");
+  EXPECT_EQ(sender(), "own@example.org");
 }
 
 TEST_F(EmlTest, HeadersWithFieldsAreEncodedAnew) {
@@ -136,7 +136,7 @@ TEST_F(EmlTest, PartsAreFoundByTheirBoundaries) {
   EXPECT_EQ(compose("n", "<v>").body,
             "preamble\r\n--out\r\nContent-Type: multipart/alternative;\r\n boundary=in\r\n\r\n"
             "--in\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            "Content-Transfer-Encoding: quoted-printable\r\n\r\nplain =\r\n<v>=\r\n\r\n"
+            "Content-Transfer-Encoding: quoted-printable\r\n\r\nplain =\r\n=3Cv>=\r\n\r\n"
             "--in\r\nContent-Type: text/html; charset=utf-8; format=flowed\r\n"
             "Content-Transfer-Encoding: quoted-printable\r\n\r\n<p>=\r\n&lt;v&gt;=\r\n=C3=A9</p>=20"
             "\r\n--in--\r\n\r\n--out\r\nContent-Type: application/pdf\r\n"
@@ -174,7 +174,7 @@ TEST_F(EmlTest, FieldsWhereNoneCanBeAreRefusedByName) {
       {"Subject{{x}}: s\n\nb\n", "where a header's name should"},
       {"Subject: s\n{{x}}X: y\n\nb\n", "where a header's name should"},
       {"Subject: s\nTo: {{x}}", "no empty line"},
-      {"Subject: s\n{{x}}\nb\n", "m.eml:2:1: a field stands where"},
+      {"Subject: s\n{{x}}\nb\n", "m.eml:2:1: a field or section stands where"},
       {"Subject: =?utf-8?Q?a?= {{x}}\n\nb\n", "beside encoded words"},
       {"Subject: {{none}}\n\nb\n", "m.eml:1:10: no column named"},
       {"Subject: s\n\na\n b {{none}}\n", "m.eml:4:4: no column named"},

@@ -71,7 +71,7 @@ trust_ad = false
 [smtp]
 hello = "mta.example.com"
 port = 2525
-address_family = "prefer_ipv6"
+address_family = "prefer-ipv6"
 allowed_networks = ["127.0.0.0/8", "::1"]
 allow_address_literals = true
 [tls]
@@ -101,6 +101,8 @@ directory = "/var/log/sluice"
 rotate = "64MiB"
 keep = "1d"
 commit_interval = "2ms"
+[suppress]
+hard_bounces = true
 [admin]
 socket = "/tmp/s.sock"
 listen = "127.0.0.1:2580"
@@ -139,6 +141,7 @@ level = "warning"
   EXPECT_EQ(c->retry.max_retry_interval, hours(2));
   EXPECT_EQ(c->record.rotate_bytes, 64ULL << 20);
   EXPECT_EQ(c->record.commit_interval, std::chrono::milliseconds(2));
+  EXPECT_TRUE(c->suppress.hard_bounces);
   EXPECT_EQ(c->admin.listen, "127.0.0.1:2580");
   EXPECT_EQ(c->log.level, LogLevel::kWarning);
 }
@@ -164,23 +167,37 @@ TEST(Configuration, AllMistakesAreToldInTheFilesOrder) {
             "sluice.toml:8:10: engine.shards must be a whole number, not a string");
 }
 
-TEST(Configuration, PromisedKeysAreRefusedByName) {
-  const auto tls = parse("[tls]\npolicy = \"opportunistic\"\n");
-  EXPECT_EQ(tls.status().code(), absl::StatusCode::kUnimplemented);
-  EXPECT_EQ(message_of(tls.status()),
-            "/etc/sluice/sluice.toml:2:10: TLS is not built yet: set [tls] policy = \"none\"");
-  EXPECT_EQ(mistakes("[tls]\ndane = true\nmta_sts = true\n"),
-            "sluice.toml:2:8: tls.dane = true is not built yet; remove it\n"
-            "sluice.toml:3:11: tls.mta_sts = true is not built yet; remove it");
-  EXPECT_EQ(mistakes("[dns]\ntrust_ad = true\n"),
-            "sluice.toml:2:12: dns.trust_ad = true is not built yet; remove it");
-  EXPECT_EQ(mistakes("[[dkim]]\ndomain = \"example.com\"\n"),
-            "sluice.toml:1:3: dkim is not built yet; remove it");
-  EXPECT_EQ(mistakes("[verp]\nkey = \"x\"\n"), "sluice.toml:1:2: verp is not built yet; remove it");
+TEST(Configuration, TlsIsOpportunisticUntilItSaysOtherwise) {
+  const auto none = parse("");
+  ASSERT_TRUE(none.ok());
+  EXPECT_EQ(none->tls.policy, TlsPolicy::kOpportunistic);
+  EXPECT_TRUE(none->tls.dane && none->tls.mta_sts && none->tls.ca_file.empty());
+  EXPECT_FALSE(none->dns.trust_ad);
+  const auto all = parse(
+      "[tls]\npolicy = \"verified\"\ndane = false\nmta_sts = false\nca_file = \"roots.pem\"\n"
+      "[dns]\ntrust_ad = true\n");
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(all->tls.policy, TlsPolicy::kVerified);
+  EXPECT_FALSE(all->tls.dane || all->tls.mta_sts);
+  EXPECT_EQ(all->tls.ca_file, "/etc/sluice/roots.pem");
+  EXPECT_TRUE(all->dns.trust_ad);
   EXPECT_THAT(mistakes("[tls]\npolicy = \"tough\"\n"), HasSubstr("write one of \"none\""));
-  // Something wrong beside it makes the whole a bad configuration.
-  EXPECT_EQ(parse("[verp]\n[smtp]\nport = 0\n").status().code(),
-            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(Configuration, KeysOfTokens) {
+  const auto config = parse(
+      "[verp]\nkey = \"verp.key\"\ndelimiter = \"-\"\n"
+      "[unsubscribe]\nkey = \"/etc/u.key\"\n");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->verp.key, "/etc/sluice/verp.key") << "beside the configuration file";
+  EXPECT_EQ(config->verp.delimiter, "-");
+  EXPECT_EQ(config->unsubscribe.key, "/etc/u.key");
+  EXPECT_EQ(parse("")->verp.delimiter, "+");
+  for (const char* odd : {"++", "a", "@", "."}) {
+    EXPECT_THAT(mistakes("[verp]\ndelimiter = \"" + std::string(odd) + "\"\n"),
+                HasSubstr("sluice.toml:2:13: verp.delimiter"))
+        << odd;
+  }
 }
 
 TEST(Configuration, SourcesAndPoolsMustFit) {
@@ -236,16 +253,16 @@ TEST(Configuration, HelloIsAHostNameOrALiteral) {
 TEST(Configuration, ShapingFilesAreReadBesideTheFileInOrder) {
   files()["/etc/sluice/a.toml"] = "[\"x.example\"]\nconnection_limit = 1\n";
   files()["/shared/b.toml"] =
-      "[\"default\"]\nconnection_limit = 2\n[\"x.example\"]\nenable_tls = \"Required\"\n";
+      "[\"default\"]\nconnection_limit = 2\n[\"x.example\"]\nehlo_domain = \"x\"\n";
   std::vector<std::string> warnings;
   const auto c = parse("[shaping]\nfiles = [\"a.toml\", \"/shared/b.toml\"]\n", &warnings);
   ASSERT_TRUE(c.ok()) << c.status();
   ASSERT_EQ(c->shaping.size(), 3U);
-  EXPECT_EQ(c->shaping[0].domain, "default");
-  EXPECT_EQ(c->shaping[1].file, "/etc/sluice/a.toml");
+  EXPECT_EQ(c->shaping[0].file, "/etc/sluice/a.toml");
+  EXPECT_EQ(c->shaping[1].domain, "default");
   EXPECT_EQ(c->shaping[2].file, "/shared/b.toml");
   EXPECT_THAT(warnings, ElementsAre("/shared/b.toml: not built yet and without effect: "
-                                    "enable_tls (line 4)"));
+                                    "ehlo_domain (line 4)"));
 
   EXPECT_EQ(mistakes("[shaping]\nfiles = [\"none.toml\"]\n"),
             "sluice.toml:2:10: shaping.files names \"none.toml\", which cannot be read: "
@@ -274,7 +291,7 @@ TEST(Configuration, RangesAndRelationsAreChecked) {
   EXPECT_THAT(mistakes("[dns.route]\n\"..\" = \"192.0.2.1\"\n"), HasSubstr("not a domain"));
   EXPECT_THAT(mistakes("[smtp]\nallowed_networks = [\"10.0.0.0/40\"]\n"),
               HasSubstr("not a network"));
-  EXPECT_THAT(mistakes("[smtp]\naddress_family = \"ipv5\"\n"), HasSubstr("\"prefer_ipv6\""));
+  EXPECT_THAT(mistakes("[smtp]\naddress_family = \"ipv5\"\n"), HasSubstr("\"prefer-ipv6\""));
   EXPECT_THAT(mistakes("[spool]\npath = \"a\\nb\"\n"), HasSubstr("control character"));
   EXPECT_THAT(mistakes("[spool]\nkeep_done = 30\n"), HasSubstr("with its unit"));
   EXPECT_THAT(mistakes("smtp = 3\n"), HasSubstr("smtp must be a table"));

@@ -39,6 +39,7 @@ TEST(DefaultFile, IsReadBackToTheDefaults) {
   EXPECT_EQ(read->smtp.allow_address_literals, d.smtp.allow_address_literals);
   EXPECT_EQ(read->retry.retry_interval, d.retry.retry_interval);
   EXPECT_EQ(read->retry.max_retry_interval, d.retry.max_retry_interval);
+  EXPECT_EQ(read->suppress.hard_bounces, d.suppress.hard_bounces);
   EXPECT_EQ(read->record.directory, d.record.directory);
   EXPECT_EQ(read->record.rotate_bytes, d.record.rotate_bytes);
   EXPECT_EQ(read->record.keep, d.record.keep);

@@ -81,7 +81,7 @@ policy = "none"
   ASSERT_TRUE(job->send.start);
   EXPECT_EQ(job->send.start->time_since_epoch(), std::chrono::milliseconds(1'796'108'400'500));
   EXPECT_EQ(job->send.lifetime, std::chrono::hours(24));
-  EXPECT_EQ(job->send.rate, (Rate{500'000, std::chrono::hours(1), 1}));
+  EXPECT_EQ(job->send.rate, (Rate{500'000, std::chrono::hours(1), 2}));
 }
 
 TEST(Job, WhatIsRequiredIsAskedFor) {
@@ -149,16 +149,56 @@ TEST(Job, EnvelopeSenderIsABareAddress) {
   }
 }
 
+TEST(Job, AttachmentsAreFilesOfTheJob) {
+  const auto job = parse_job(
+      std::string(kLeast) + "message.attachments = [\"a.pdf\", \"b/c d.png\"]\n", "job.toml");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->message.attachments, (std::vector<std::string>{"a.pdf", "b/c d.png"}));
+  for (const char* path : {"../a", "/a", "a/", "job.toml", "segments/x", "a/../b"}) {
+    EXPECT_NE(
+        mistakes_of("message.attachments = [\"" + std::string(path) + "\"]\n").find("no file of"),
+        std::string::npos)
+        << path;
+  }
+  EXPECT_NE(mistakes_of("message.attachments = [\"\"]\n").find("a string that is empty"),
+            std::string::npos);
+  EXPECT_NE(mistakes_of("message.attachments = \"a.pdf\"\n"), "none");
+}
+
+TEST(Job, TextFromHtmlNeedsHtmlAlone) {
+  EXPECT_NE(mistakes_of("message.text_from_html = true\n").find("message.text"), std::string::npos);
+  EXPECT_EQ(mistakes_of("message.text_from_html = false\n"), "none");
+}
+
+TEST(Job, VerpAndUnsubscribe) {
+  const auto job = parse_job(std::string(kLeast) +
+                                 "verp = true\n[unsubscribe]\nurl = \"https://x/{{token}}\"\n"
+                                 "mailto = \"u@example.com\"\n",
+                             "job.toml");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_TRUE(job->verp);
+  EXPECT_EQ(job->unsubscribe.url, "https://x/{{token}}");
+  EXPECT_EQ(job->unsubscribe.mailto, "u@example.com");
+  EXPECT_EQ(mistakes_of("[unsubscribe]\n"),
+            "job.toml:6:2: unsubscribe.url is missing; add url = "
+            "\"https://example.com/u/{{token}}\", or remove [unsubscribe]");
+  EXPECT_NE(mistakes_of("[unsubscribe]\nurl = \"https://x\"\nlink = \"y\"\n"), "none");
+}
+
+TEST(Job, AsksForTls) {
+  const auto with = [](const std::string& policy) {
+    return parse_job(std::string(kLeast) + "[tls]\npolicy = \"" + policy + "\"\n", "job.toml");
+  };
+  ASSERT_TRUE(parse_job(kLeast, "job.toml").ok());
+  EXPECT_EQ(parse_job(kLeast, "job.toml")->tls, TlsPolicy::kNone);
+  EXPECT_EQ(with("opportunistic")->tls, TlsPolicy::kOpportunistic);
+  EXPECT_EQ(with("required")->tls, TlsPolicy::kRequired);
+  EXPECT_EQ(with("verified")->tls, TlsPolicy::kVerified);
+  EXPECT_NE(with("tough").status().message().find("write one of \"none\""), std::string::npos);
+  EXPECT_NE(mistakes_of("[tls]\ndane = true\n"), "none");
+}
+
 TEST(Job, PromisedKeysAreRefusedByName) {
-  const auto verp = parse_job(std::string(kLeast) + "verp = true\n", "job.toml");
-  EXPECT_EQ(verp.status().code(), absl::StatusCode::kUnimplemented);
-  EXPECT_EQ(message_of(verp.status()), "job.toml:6:8: verp = true is not built yet; remove it");
-  EXPECT_EQ(mistakes_of("message.attachments = [\"a.pdf\"]\n"),
-            "job.toml:6:9: message.attachments is not built yet; remove it");
-  EXPECT_EQ(mistakes_of("[unsubscribe]\nurl = \"https://x\"\n"),
-            "job.toml:6:2: unsubscribe is not built yet; remove it");
-  EXPECT_EQ(mistakes_of("[tls]\npolicy = \"required\"\n"),
-            "job.toml:7:10: TLS is not built yet: set [tls] policy = \"none\"");
   EXPECT_EQ(mistakes_of("[record]\nmeta = [\"customer_id\"]\n"),
             "job.toml:7:1: record.meta is not built yet; remove it");
 }

@@ -42,7 +42,7 @@ TEST(ParseDuration, RefusesWhatIsNoDuration) {
 TEST(ParseRate, ReadsOurNotationAndKumos) {
   const std::pair<const char*, Rate> kGood[] = {
       {"100/s", {100, seconds(1), 1}},        {"20/min", {20, minutes(1), 1}},
-      {"500000/h", {500'000, hours(1), 1}},   {"1,000/hr", {1'000, hours(1), 1}},
+      {"500000/h", {500'000, hours(1), 2}},   {"1,000/hr", {1'000, hours(1), 1}},
       {"10_000/d", {10'000, hours(24), 1}},   {"100/s,max_burst=5", {100, seconds(1), 5}},
       {"local:3/minute", {3, minutes(1), 1}}, {"1,000/day, max_burst=1_0", {1'000, hours(24), 10}},
   };
@@ -50,6 +50,24 @@ TEST(ParseRate, ReadsOurNotationAndKumos) {
     const auto parsed = parse_rate(text);
     ASSERT_TRUE(parsed.ok()) << text << ": " << parsed.status();
     EXPECT_EQ(*parsed, value) << text;
+  }
+}
+
+TEST(ParseRate, ABurstThatIsNotNamedIsWhatFallsIntoTenMilliseconds) {
+  const std::pair<const char*, uint64_t> kBursts[] = {{"1/d", 1},
+                                                      {"100/s", 1},
+                                                      {"101/s", 2},
+                                                      {"6000/min", 1},
+                                                      {"1000/s", 10},
+                                                      {"3600000/h", 10},
+                                                      {"1000000000/s", 10'000'000},
+                                                      {"86400000000000/d", 10'000'000},
+                                                      {"1000/s,max_burst=1", 1},
+                                                      {"10/s,max_burst=3", 3}};
+  for (const auto& [text, burst] : kBursts) {
+    const auto parsed = parse_rate(text);
+    ASSERT_TRUE(parsed.ok()) << text << ": " << parsed.status();
+    EXPECT_EQ(parsed->burst, burst) << text;
   }
 }
 

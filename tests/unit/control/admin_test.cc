@@ -31,7 +31,7 @@ class Admin : public ::testing::Test {
                  std::to_string(number++);
     socket_ = directory_ + "/run/sluice.sock";
     view_.set_jobs({job_with("july-20231114T221320Z-abcdef", "sending", 7, 3)});
-    view_.set_sites({{"mx.example.com", "s1", 4, 2, "451 later"}});
+    view_.set_sites({site_with("mx.example.com", "s1", 4, 2, "451 later")});
   }
   ~Admin() override {
     server_.stop();
@@ -101,7 +101,7 @@ TEST_F(Admin, RoutesAndRowsInFlight) {
   ASSERT_EQ(route->trace.facts.size(), 1U);
   EXPECT_EQ(route->trace.facts[0].name, "x.example");
   EXPECT_EQ(route->trace.facts[0].source, "stale");
-  EXPECT_TRUE(route->trace.facts[0].secure);
+  EXPECT_TRUE(route->trace.facts[0].ad);
   EXPECT_EQ(route->trace.facts[0].lives, std::chrono::milliseconds(1'500));
   EXPECT_EQ(route->trace.facts[0].records.size(), 2U);
   ASSERT_EQ(route->trace.unusable.size(), 1U);
@@ -237,7 +237,7 @@ TEST_F(Admin, ManyAskAtOnce) {
 }
 
 TEST(Documents, SurviveOctetsThatAreNoText) {
-  JobStatus job = job_with("j", "failed", 0, 0);
+  JobReport job = job_with("j", "failed", 0, 0);
   job.error = "bad \xff octet";
   const auto back = parse_job_document(job_document(job));
   ASSERT_TRUE(back.ok());

@@ -13,12 +13,12 @@ namespace sluice {
 
 class FakeView final : public EngineView {
  public:
-  StatusOr<std::vector<JobStatus>> jobs() override {
+  StatusOr<std::vector<JobReport>> jobs() override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!trouble_.ok()) return trouble_;
     return jobs_;
   }
-  StatusOr<std::vector<Shard::SiteStatus>> sites() override {
+  StatusOr<std::vector<SiteReport>> sites() override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!trouble_.ok()) return trouble_;
     return sites_;
@@ -50,7 +50,7 @@ class FakeView final : public EngineView {
                                      .type = "MX",
                                      .kind = "records",
                                      .source = "stale",
-                                     .secure = true,
+                                     .ad = true,
                                      .age = std::chrono::seconds(60),
                                      .lives = std::chrono::milliseconds(1'500),
                                      .records = {"10 a.mx.example", "20 b.mx.example"},
@@ -62,6 +62,11 @@ class FakeView final : public EngineView {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (job == "none") return missing("no such job");
     commands_.push_back(job + " " + std::to_string(static_cast<int>(event)));
+    return trouble_;
+  }
+  Status resume_unread(const std::string& job) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    commands_.push_back(job + " unread");
     return trouble_;
   }
   Status pause_site(const std::string& site, bool paused) override {
@@ -76,11 +81,11 @@ class FakeView final : public EngineView {
   uint32_t shard_count() const override { return 2; }
   bool halted() const override { return halted_; }
 
-  void set_jobs(std::vector<JobStatus> jobs) {
+  void set_jobs(std::vector<JobReport> jobs) {
     const std::lock_guard<std::mutex> lock(mutex_);
     jobs_ = std::move(jobs);
   }
-  void set_sites(std::vector<Shard::SiteStatus> sites) {
+  void set_sites(std::vector<SiteReport> sites) {
     const std::lock_guard<std::mutex> lock(mutex_);
     sites_ = std::move(sites);
   }
@@ -93,15 +98,26 @@ class FakeView final : public EngineView {
  private:
   std::vector<std::string> commands_;
   std::mutex mutex_;
-  std::vector<JobStatus> jobs_;
-  std::vector<Shard::SiteStatus> sites_;
+  std::vector<JobReport> jobs_;
+  std::vector<SiteReport> sites_;
   Status trouble_;
   std::atomic<bool> halted_{false};
 };
 
-inline JobStatus job_with(const std::string& id, const std::string& phase, int64_t delivered,
+inline SiteReport site_with(const std::string& site, const std::string& source, uint64_t waiting,
+                            uint32_t connections, const std::string& failure = "") {
+  SiteReport report;
+  report.site = site;
+  report.source = source;
+  report.rows_waiting = waiting;
+  report.connections = connections;
+  report.last_failure = failure;
+  return report;
+}
+
+inline JobReport job_with(const std::string& id, const std::string& phase, int64_t delivered,
                           int64_t waiting) {
-  JobStatus job;
+  JobReport job;
   job.id = id;
   job.name = "july";
   job.phase = phase;

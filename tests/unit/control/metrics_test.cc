@@ -39,7 +39,8 @@ TEST(Metrics, ShowsActiveJobsByState) {
 TEST(Metrics, EveryMetricHasItsType) {
   MetricsInput input;
   input.jobs = {job_with("a", "sending", 1, 1)};
-  input.sites = {{"mx.example", "s1", 4, 2, ""}};
+  input.sites = {site_with("mx.example", "s1", 4, 2)};
+  input.jobs[0].forecast.eta_in = std::chrono::seconds(9);
   const std::string text = metrics_text(input);
   size_t begin = 0;
   while (begin < text.size()) {
@@ -48,12 +49,43 @@ TEST(Metrics, EveryMetricHasItsType) {
     const std::string line = text.substr(begin, end - begin);
     begin = end + 1;
     if (line[0] == '#') continue;
-    const std::string name = line.substr(0, line.find_first_of("{ "));
+    std::string name = line.substr(0, line.find_first_of("{ "));
+    const bool is_summary =
+        text.find("# TYPE sluice_taken_to_recorded_seconds summary\n") < text.size() &&
+        name.starts_with("sluice_taken_to_recorded_seconds");
+    if (is_summary) name = "sluice_taken_to_recorded_seconds";
     EXPECT_EQ(count_of(text, "# TYPE " + name + " "), 1U) << line;
     EXPECT_EQ(count_of(text, "# HELP " + name + " "), 1U) << line;
     const bool is_counter = name.size() > 6 && name.substr(name.size() - 6) == "_total";
-    EXPECT_THAT(text, HasSubstr("# TYPE " + name + (is_counter ? " counter\n" : " gauge\n")));
+    const char* const type = is_summary ? " summary\n" : is_counter ? " counter\n" : " gauge\n";
+    EXPECT_THAT(text, HasSubstr("# TYPE " + name + type));
   }
+}
+
+TEST(Metrics, ShowsWhatSendingCosts) {
+  MetricsInput input;
+  input.work.ring_enters = 77;
+  for (int i = 0; i < 100; ++i) input.work.recorded.add(std::chrono::microseconds(100));
+  input.dns_waits = {std::chrono::seconds(2), Duration(0)};
+  const std::string text = metrics_text(input);
+  EXPECT_THAT(text, HasSubstr("\nsluice_ring_enters_total 77\n"));
+  EXPECT_THAT(text, HasSubstr("\nsluice_taken_to_recorded_seconds{quantile=\"0.99\"} 0.000112\n"));
+  EXPECT_THAT(text, HasSubstr("\nsluice_taken_to_recorded_seconds_count 100\n"));
+  EXPECT_THAT(text, HasSubstr("\nsluice_dns_wait_seconds_total{shard=\"0\"} 2.000000\n"));
+}
+
+TEST(Metrics, ShowsHowJobsGoAndWhenTheyEnd) {
+  MetricsInput input;
+  input.jobs = {job_with("a", "sending", 7, 3), job_with("b", "sending", 1, 2),
+                job_with("c", "done", 9, 0)};
+  input.jobs[0].forecast.rate = 12.5;
+  input.jobs[0].forecast.eta_in = std::chrono::milliseconds(240'500);
+  const std::string text = metrics_text(input);
+  EXPECT_THAT(text, HasSubstr("\nsluice_job_rate{job=\"a\"} 12.500000\n"));
+  EXPECT_THAT(text, HasSubstr("\nsluice_job_rate{job=\"b\"} 0.000000\n"));
+  EXPECT_THAT(text, HasSubstr("\nsluice_job_eta_seconds{job=\"a\"} 240.500000\n"));
+  EXPECT_EQ(count_of(text, "sluice_job_eta_seconds{"), 1U);
+  EXPECT_EQ(count_of(text, "job=\"c\""), 0U);
 }
 
 TEST(Metrics, JobsBeyondTheLimitAreSummedUnderOther) {
@@ -70,10 +102,10 @@ TEST(Metrics, JobsBeyondTheLimitAreSummedUnderOther) {
 TEST(Metrics, SitesBeyondTheLimitAreSummedUnderOther) {
   MetricsInput input;
   for (uint32_t i = 0; i < kSitesMax + 2; ++i) {
-    input.sites.push_back({"mx" + std::to_string(i), "s1", 1, i + 1, ""});
+    input.sites.push_back(site_with("mx" + std::to_string(i), "s1", 1, i + 1));
   }
   // A second source of the largest site.
-  input.sites.push_back({"mx" + std::to_string(kSitesMax + 1), "s2", 1, 1'000, ""});
+  input.sites.push_back(site_with("mx" + std::to_string(kSitesMax + 1), "s2", 1, 1'000));
   const std::string text = metrics_text(input);
   EXPECT_EQ(count_of(text, "sluice_site_connections{"), kSitesMax + 1);
   EXPECT_THAT(text, HasSubstr("sluice_site_connections{site=\"mx101\"} 1102\n"));
@@ -83,7 +115,7 @@ TEST(Metrics, SitesBeyondTheLimitAreSummedUnderOther) {
 
 TEST(Metrics, LabelsAreEscaped) {
   MetricsInput input;
-  input.sites = {{"a\"b\\c\nd", "s1", 0, 1, ""}};
+  input.sites = {site_with("a\"b\\c\nd", "s1", 0, 1)};
   EXPECT_THAT(metrics_text(input),
               HasSubstr("sluice_site_connections{site=\"a\\\"b\\\\c\\nd\"} 1\n"));
 }

@@ -64,6 +64,7 @@ size_t converse(Dialog& dialog, size_t messages, bool refuse) {
 TEST(DialogAllocation, NoneForAMessageInSteadyState) {
   DialogOptions options;
   options.hello = "me.example";
+  options.refusals_max = 0;
   for (const bool refuse : {false, true}) {
     Dialog dialog(options);
     Dialog::Output out[8];

@@ -125,14 +125,14 @@ TEST(Dialog, RecipientDomainsAreLimitedWhereTheReceiverSaysSo) {
             driver.verdicts.end());
 }
 
-TEST(Dialog, WindowOfFour) {
+TEST(Dialog, ByDataOneEnvelopeStandsBehindAContent) {
   DialogOptions options = options_for_tests();
   options.in_flight_max = 4;
   Driver driver(options);
   greet(driver, "");
   driver.add_mail(6);
   driver.work();
-  EXPECT_EQ(driver.mail.size(), 2U);
+  EXPECT_EQ(driver.mail.size(), 4U);
   EXPECT_EQ(say_yes_until_idle(driver), 7U);
   EXPECT_EQ(driver.verdicts.size(), 6U);
   for (const std::string& verdict : driver.verdicts) {
@@ -307,7 +307,9 @@ TEST(Dialog, TakenButNothingHandedOutIsNotAttempted) {
 
 // The memory of a command is not reused while its bytes may still be read by the kernel.
 TEST(Dialog, BytesStayWhileTheirSendIsUnderWay) {
-  Dialog dialog(options_for_tests());
+  DialogOptions options = options_for_tests();
+  options.in_flight_max = 2;
+  Dialog dialog(options);
   Dialog::Output out[8];
   dialog.receive("220 mx\r\n");
   dialog.sent(dialog.gather(out));

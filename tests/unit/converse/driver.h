@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,7 @@ class Driver {
   std::deque<Envelope> mail;          // not taken yet; tickets count from 1
   std::string output;                 // since the last time it was cleared
   std::vector<std::string> verdicts;  // "1 delivered ..."
+  std::optional<DialogDepth> depth;   // to be set as soon as it is ready
   bool hold_sends = false;            // sends stay under way until send_done()
   size_t under_way = 0;
 
@@ -72,6 +74,10 @@ class Driver {
 
   void work() {
     collect();
+    if (depth && dialog.ready() && !dialog.finished()) {
+      dialog.set_depth(*depth);
+      depth.reset();
+    }
     while (!mail.empty() && dialog.wants_message()) {
       dialog.take(++ticket_, mail.front());
       mail.pop_front();

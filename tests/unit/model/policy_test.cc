@@ -10,12 +10,12 @@ namespace {
 
 TEST(Policy, ARuleSetsWhatItNamesAndLeavesTheRest) {
   SitePolicy policy;
-  ShapingRule nothing;
+  ShapingKeys nothing;
   nothing.apply(policy);
   EXPECT_EQ(policy.connection_limit, SitePolicy{}.connection_limit);
   EXPECT_FALSE(policy.max_message_rate);
 
-  ShapingRule rule;
+  ShapingKeys rule;
   rule.connection_limit = 3;
   rule.max_message_rate = Rate{100, std::chrono::seconds(1), 5};
   rule.idle_timeout = Duration(1min);
@@ -32,7 +32,7 @@ TEST(Policy, ARuleSetsWhatItNamesAndLeavesTheRest) {
   EXPECT_FALSE(policy.enable_pipelining);
   EXPECT_EQ(policy.max_in_flight, SitePolicy{}.max_in_flight);
 
-  ShapingRule later;
+  ShapingKeys later;
   later.connection_limit = 7;
   later.apply(policy);
   EXPECT_EQ(policy.connection_limit, 7U);
@@ -40,7 +40,7 @@ TEST(Policy, ARuleSetsWhatItNamesAndLeavesTheRest) {
 }
 
 TEST(Policy, EveryKeyReachesThePolicy) {
-  ShapingRule rule;
+  ShapingKeys rule;
   rule.max_connection_rate = Rate{1, std::chrono::minutes(1), 1};
   rule.max_deliveries_per_connection = 11;
   rule.consecutive_connection_failures_before_delay = 12;
@@ -91,6 +91,21 @@ TEST(Reply, PrintsEnhancedCodes) {
   EXPECT_EQ(to_string(EnhancedCode{5, 1, 1}), "5.1.1");
   EXPECT_EQ(to_string(EnhancedCode{4, 20, 300}), "4.20.300");
   EXPECT_EQ(to_string(EnhancedCode{}), "");
+}
+
+TEST(TlsPolicy, TheStrictestAsksForAllThatEitherDoes) {
+  using enum TlsPolicy;
+  EXPECT_EQ(strictest(kNone, kOpportunistic), kOpportunistic);
+  EXPECT_EQ(strictest(kRequired, kOpportunistic), kRequired);
+  EXPECT_EQ(strictest(kVerifiedIfOffered, kOpportunistic), kVerifiedIfOffered);
+  EXPECT_EQ(strictest(kVerifiedIfOffered, kRequired), kVerified);
+  EXPECT_EQ(strictest(kRequired, kVerifiedIfOffered), kVerified);
+  for (const TlsPolicy each : {kNone, kOpportunistic, kVerifiedIfOffered, kRequired, kVerified}) {
+    EXPECT_EQ(strictest(each, each), each);
+    EXPECT_EQ(strictest(each, kNone), each);
+    EXPECT_EQ(strictest(kVerified, each), kVerified);
+    EXPECT_STRNE(name_of(each), "");
+  }
 }
 
 }  // namespace

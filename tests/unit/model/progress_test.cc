@@ -23,6 +23,8 @@ TEST(Progress, CountsMoves) {
   progress.count_attempt(0);
   progress.count_attempt(1);
   progress.count_maybe_delivered(1);
+  progress.count_stale(0);
+  progress.count_stale(1);
   progress.count_bytes(0, 1'000);
   const Counts counts = progress.snapshot();
   EXPECT_EQ(counts[State::kWaiting], 6);
@@ -34,6 +36,7 @@ TEST(Progress, CountsMoves) {
   EXPECT_EQ(counts.open(), 6);
   EXPECT_EQ(counts.attempts, 2);
   EXPECT_EQ(counts.maybe_delivered, 1);
+  EXPECT_EQ(counts.stale, 2);
   EXPECT_EQ(counts.bytes, 1'000);
 }
 

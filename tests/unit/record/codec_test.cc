@@ -16,6 +16,7 @@ TEST(JournalCodec, EveryFieldRoundTrips) {
   Verdict v = deferred("Greylisted, see <a@example.com> or call 555-1234");
   v.maybe_delivered = true;
   Attempt a = attempt_at(3s + 17us, 7);
+  a.dns_stale = true;
   a.peer = {*parse_ip("2001:db8::1"), 2525};
   a.sender = "bounce+abc234def@example.com";
   const std::string file = JournalBuilder().add({2, 5, 99}, v, a).frame().file();
@@ -31,6 +32,7 @@ TEST(JournalCodec, EveryFieldRoundTrips) {
   EXPECT_EQ(o.entry.state, State::kDeferred);
   EXPECT_EQ(o.entry.scope, Scope::kSite);
   EXPECT_TRUE(o.entry.maybe_delivered);
+  EXPECT_TRUE(o.entry.dns_stale);
   EXPECT_EQ(o.entry.code, 451);
   EXPECT_EQ(o.entry.enhanced, (EnhancedCode{4, 7, 1}));
   EXPECT_EQ(o.text, v.reply.text);
@@ -46,6 +48,21 @@ TEST(JournalCodec, EveryFieldRoundTrips) {
   EXPECT_EQ(o.source, a.source);
   EXPECT_EQ(o.sender, a.sender);
   EXPECT_EQ(o.entry.session, 42u);
+}
+
+TEST(JournalCodec, FlagsStandApart) {
+  for (const bool maybe : {false, true}) {
+    for (const bool stale : {false, true}) {
+      Verdict v = deferred("later");
+      v.maybe_delivered = maybe;
+      Attempt a = attempt_at(1s, 1);
+      a.dns_stale = stale;
+      const ReadBack back = read_back(JournalBuilder().add({0, 0, 0}, v, a).frame().file());
+      ASSERT_EQ(back.entries.size(), 1u) << back.status;
+      EXPECT_EQ(back.entries[0].entry.maybe_delivered, maybe);
+      EXPECT_EQ(back.entries[0].entry.dns_stale, stale);
+    }
+  }
 }
 
 TEST(JournalCodec, AVerdictWithoutAReceiverRoundTrips) {

@@ -8,48 +8,26 @@
 #include <sstream>
 
 #include "engine/ring/gate.h"
-#include "engine/ring/uring_io.h"
+#include "tests/unit/loop_directory.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
 
-Task<> keep(Task<Status> task, Status& status, bool& done) {
-  status = co_await std::move(task);
-  done = true;
-}
-
-class EventLogTest : public ::testing::Test {
+class EventLogTest : public LoopDirectory {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/sluice-event-log-XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    root_ = name;
-    auto io = UringIo::create({.operations_max = 64, .seed = 1});
-    ASSERT_TRUE(io.ok()) << io.status();
-    io_ = std::move(*io);
-    loop_ = std::make_unique<Loop>(*io_, LoopOptions{});
-    scope_ = std::make_unique<Executor::Scope>(loop_->executor());
+    LoopDirectory::SetUp();
     log_ = std::make_unique<EventLog>(*loop_, directory(), 3);
   }
   void TearDown() override {
     log_.reset();
-    scope_.reset();
-    loop_.reset();
-    fs::remove_all(root_);
+    LoopDirectory::TearDown();
   }
 
-  Status await(Task<Status> task) {
-    Status status;
-    bool done = false;
-    gate_.spawn(keep(std::move(task), status, done));
-    while (!done) loop_->turn();
-    loop_->turn(loop_->now());
-    return status;
-  }
   Status append(std::string lines) {
-    const Status status = await(log_->append(lines));
+    Status status = run(log_->append(lines));
     EXPECT_TRUE(lines.empty());
     return status;
   }
@@ -65,28 +43,23 @@ class EventLogTest : public ::testing::Test {
     std::ofstream(current(), std::ios::binary) << octets;
   }
 
-  std::string root_;
-  std::unique_ptr<UringIo> io_;
-  std::unique_ptr<Loop> loop_;
-  std::unique_ptr<Executor::Scope> scope_;
-  Gate gate_;
   std::unique_ptr<EventLog> log_;
 };
 
 TEST_F(EventLogTest, AppendsAndGoesOn) {
-  ASSERT_TRUE(await(log_->open(0, true)).ok());
+  ASSERT_TRUE(run(log_->open(0, true)).ok());
   ASSERT_TRUE(append("{1}\n{2}\n").ok());
-  ASSERT_TRUE(await(log_->sync()).ok());
+  ASSERT_TRUE(run(log_->sync()).ok());
   EXPECT_EQ(log_->bytes(), 8u);
   log_->close();
-  ASSERT_TRUE(await(log_->open(8, true)).ok());
+  ASSERT_TRUE(run(log_->open(8, true)).ok());
   ASSERT_TRUE(append("{3}\n").ok());
   EXPECT_EQ(text(current()), "{1}\n{2}\n{3}\n");
 }
 
 TEST_F(EventLogTest, ALineThatWasCutShortGoes) {
   put("{1}\n{2}\n{\"torn");
-  ASSERT_TRUE(await(log_->open(4, true)).ok());
+  ASSERT_TRUE(run(log_->open(4, true)).ok());
   EXPECT_EQ(log_->bytes(), 8u);
   ASSERT_TRUE(append("{3}\n").ok());
   EXPECT_EQ(text(current()), "{1}\n{2}\n{3}\n");
@@ -94,28 +67,28 @@ TEST_F(EventLogTest, ALineThatWasCutShortGoes) {
 
 TEST_F(EventLogTest, WhatAPowerCutLeftBehindTheSyncedLinesGoes) {
   put("{1}\n{2}\n" + std::string(600, '\0') + "}\n{9}\n");
-  ASSERT_TRUE(await(log_->open(4, true)).ok());
+  ASSERT_TRUE(run(log_->open(4, true)).ok());
   EXPECT_EQ(text(current()), "{1}\n{2}\n");
 }
 
 TEST_F(EventLogTest, AfterAFailedSyncOnlySyncedLinesStay) {
   put("{1}\n{2}\n");
-  ASSERT_TRUE(await(log_->open(4, false)).ok());
+  ASSERT_TRUE(run(log_->open(4, false)).ok());
   EXPECT_EQ(text(current()), "{1}\n");
 }
 
 TEST_F(EventLogTest, AShorterFileIsAnotherOne) {
   put("{1}\n{to");
-  ASSERT_TRUE(await(log_->open(1'000, false)).ok());
+  ASSERT_TRUE(run(log_->open(1'000, false)).ok());
   EXPECT_EQ(text(current()), "{1}\n");
   EXPECT_EQ(log_->bytes(), 4u);
 }
 
 TEST_F(EventLogTest, RotatedFilesKeepTheirOrder) {
-  ASSERT_TRUE(await(log_->open(0, true)).ok());
+  ASSERT_TRUE(run(log_->open(0, true)).ok());
   for (const char* line : {"{1}\n", "{2}\n", "{3}\n"}) {
     ASSERT_TRUE(append(line).ok());
-    ASSERT_TRUE(await(log_->rotate()).ok());
+    ASSERT_TRUE(run(log_->rotate()).ok());
     EXPECT_EQ(log_->bytes(), 0u);
   }
   std::vector<std::string> names;
@@ -136,7 +109,7 @@ TEST_F(EventLogTest, RotatedFilesKeepTheirOrder) {
 
 TEST_F(EventLogTest, ADirectoryThatCannotBeMadeIsSaid) {
   EventLog log(*loop_, root_ + "/no/record", 0);
-  const Status status = await(log.open(0, true));
+  const Status status = run(log.open(0, true));
   EXPECT_NE(message_of(status).find(root_ + "/no/record"), std::string::npos) << status;
 }
 
@@ -144,6 +117,7 @@ TEST(EventFileName, OnlyOursAreKnown) {
   EXPECT_EQ(event_file_name(3), "events.003.jsonl");
   EXPECT_EQ(event_file_name(12'345), "events.12345.jsonl");
   EXPECT_EQ(parse_event_file_name("events.12345.jsonl")->series, 12'345u);
+  EXPECT_FALSE(parse_event_file_name("events.0031.jsonl")) << "one name a series";
   for (const char* name : {"events.jsonl", "events.3.jsonl", "events.003.json", "events.003-.jsonl",
                            "events.003-20261122T101500Z-001.jsonl", "events.00a.jsonl",
                            "events.003.jsonl.tmp", "events.003-x0261122T101500Z-0001.jsonl", ""}) {

@@ -69,6 +69,16 @@ TEST(Event, HasTheNamesThatWePromise) {
   EXPECT_EQ(event["delivery_protocol"], "ESMTP");
   EXPECT_EQ(event["session_id"], "9");
   EXPECT_FALSE(event.contains("maybe_delivered"));
+  EXPECT_FALSE(event.contains("dns_stale"));
+}
+
+TEST(Event, MarksWhatIsDoubtful) {
+  JournalEntry entry = delivered_entry();
+  entry.maybe_delivered = true;
+  entry.dns_stale = true;
+  const json event = json::parse(event_json(entry, EventContext()));
+  EXPECT_EQ(event["maybe_delivered"], true);
+  EXPECT_EQ(event["dns_stale"], true);
 }
 
 TEST(Event, TheIdNamesThePlaceInTheJournal) {

@@ -35,9 +35,9 @@ struct OwnedEntry {
            exchanger == o.exchanger && source == o.source && sender == o.sender &&
            a.kind == b.kind && a.event == b.event && a.segment == b.segment && a.row == b.row &&
            a.state == b.state && a.scope == b.scope && a.maybe_delivered == b.maybe_delivered &&
-           a.code == b.code && a.enhanced == b.enhanced && a.attempts == b.attempts &&
-           a.at == b.at && a.first_at == b.first_at && a.next_at == b.next_at && a.size == b.size &&
-           a.peer == b.peer && a.session == b.session;
+           a.dns_stale == b.dns_stale && a.code == b.code && a.enhanced == b.enhanced &&
+           a.attempts == b.attempts && a.at == b.at && a.first_at == b.first_at &&
+           a.next_at == b.next_at && a.size == b.size && a.peer == b.peer && a.session == b.session;
   }
 };
 

@@ -55,6 +55,19 @@ TEST(Outcomes, TheEntryThatHolds) {
   EXPECT_EQ(outcomes.row_end(2), 0u);
 }
 
+TEST(Outcomes, TheMarksAreThoseOfTheEntryThatHolds) {
+  Outcomes outcomes("a");
+  JournalEntry doubtful = entry(3, State::kDeferred, 1, "later");
+  doubtful.maybe_delivered = true;
+  doubtful.dns_stale = true;
+  ASSERT_TRUE(outcomes.add(doubtful).ok());
+  EXPECT_TRUE(outcomes.find(1, 3).maybe_delivered);
+  EXPECT_TRUE(outcomes.find(1, 3).dns_stale);
+  ASSERT_TRUE(outcomes.add(entry(3, State::kDelivered, 2, "queued")).ok());
+  EXPECT_FALSE(outcomes.find(1, 3).maybe_delivered);
+  EXPECT_FALSE(outcomes.find(1, 3).dns_stale);
+}
+
 TEST(Outcomes, ManyTexts) {
   Outcomes outcomes("a");
   constexpr uint32_t kRows = 100'000;

@@ -94,6 +94,21 @@ TEST(Recovery, ASecondFinalEntryIsCountedAndNotBelieved) {
   EXPECT_EQ(job->final_twice, 1);
 }
 
+TEST(Recovery, MarksAreCountedByEntry) {
+  Recovery recovery({"a"});
+  JournalEntry marked = entry(0, State::kDeferred, 1);
+  marked.dns_stale = true;
+  marked.maybe_delivered = true;
+  ASSERT_TRUE(recovery.add(marked).ok());
+  marked.attempts = 2;
+  marked.maybe_delivered = false;
+  ASSERT_TRUE(recovery.add(marked).ok());
+  ASSERT_TRUE(recovery.add(entry(0, State::kDelivered, 3)).ok());
+  recovery.finish();
+  EXPECT_EQ(recovery.job("a")->stale, 2);
+  EXPECT_EQ(recovery.job("a")->maybe_delivered, 1);
+}
+
 TEST(Recovery, ImpossibleRowsAreRefused) {
   Recovery recovery({"a"});
   EXPECT_FALSE(recovery.add(entry(kSegmentRowsEnd, State::kDelivered, 1)).ok());

@@ -12,6 +12,7 @@
 #include <set>
 #include <thread>
 
+#include "engine/resolve/server_health.h"
 #include "engine/ring/gate.h"
 #include "engine/ring/uring_io.h"
 
@@ -24,14 +25,24 @@ using resolver_cache::Rcode;
 using resolver_cache::RecordType;
 
 // Answers by the first label: "big" with 100 MX (too large for UDP), "servfail", "silent" not at
-// all, "old" with FORMERR to EDNS, anything else with one MX.
+// all, "old" with FORMERR to EDNS, anything else with one MX. Unless it behaves otherwise.
 class NameServer {
  public:
-  NameServer() {
-    udp_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    tcp_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(bind_to(udp_, 0), 0);
-    EXPECT_EQ(bind_to(tcp_, port_), 0);
+  enum class Manner { kGood, kSilent, kRefusing, kGarbled };
+
+  explicit NameServer(Manner first_manner = Manner::kGood) : manner(first_manner) {
+    // A port that is free for one may be taken for the other.
+    constexpr int kPortsTried = 1'000;
+    int bound = -1;
+    for (int i = 0; i < kPortsTried && bound != 0; ++i) {
+      if (udp_ >= 0) ::close(udp_);
+      if (tcp_ >= 0) ::close(tcp_);
+      udp_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+      tcp_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      EXPECT_EQ(bind_to(udp_, 0), 0);
+      bound = bind_to(tcp_, port_);
+    }
+    EXPECT_EQ(bound, 0) << "no port is free for UDP and TCP";
     EXPECT_EQ(listen(tcp_, 16), 0);
     thread_ = std::thread([this] { serve(); });
   }
@@ -41,6 +52,7 @@ class NameServer {
     for (const pollfd& p : polled_) ::close(p.fd);
   }
   SocketAddress address() const { return {*parse_ip("127.0.0.1"), port_}; }
+  std::atomic<Manner> manner;
   std::atomic<int> udp_count{0};
   std::atomic<int> tcp_count{0};
 
@@ -58,11 +70,20 @@ class NameServer {
     return result;
   }
 
-  static std::string answer(std::string_view packet, size_t bytes_max) {
+  std::string answer(std::string_view packet, size_t bytes_max) const {
     const std::optional<Query> query = resolver_cache::parse_query(packet);
-    if (!query || query->name.rfind("silent", 0) == 0) return {};
+    if (!query || query->name.rfind("silent", 0) == 0 || manner == Manner::kSilent) return {};
     Message message = resolver_cache::response_to(*query);
     message.recursion_available = true;
+    if (manner == Manner::kRefusing) {
+      message.rcode = Rcode::kRefused;
+      return resolver_cache::encode_response(message, bytes_max).value();
+    }
+    if (manner == Manner::kGarbled) {
+      message.answers = {resolver_cache::make_mx(query->name, 60, 1, "mx.example.com")};
+      const std::string whole = resolver_cache::encode_response(message, bytes_max).value();
+      return whole.substr(0, whole.size() - 14);  // of the last record, and OPT
+    }
     if (query->name.rfind("old", 0) == 0 && query->udp_payload_bytes != 0) {
       message.rcode = Rcode::kFormatError;
       message.has_edns = false;
@@ -149,6 +170,9 @@ Task<> close_into(Lookup& lookup, bool& out) {
   out = true;
 }
 
+// Of what is never answered. All else is: however slow the machine is, it is waited for.
+constexpr Duration kShort = std::chrono::milliseconds(100);
+
 class CaresLookupTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -158,10 +182,11 @@ class CaresLookupTest : public ::testing::Test {
     io_ = std::move(*io);
     loop_ = std::make_unique<Loop>(*io_, LoopOptions{});
     options_.servers = {server_.address()};
-    options_.try_timeout = std::chrono::milliseconds(100);
+    options_.try_timeout = std::chrono::seconds(5);
     options_.tries = 2;
   }
-  void TearDown() override {
+  void TearDown() override { shut(); }
+  void shut() {
     if (!lookup_) return;
     bool closed = false;
     start_closing(closed);
@@ -230,12 +255,14 @@ TEST_F(CaresLookupTest, ErrorCodesAreAnswers) {
 }
 
 TEST_F(CaresLookupTest, SilenceTimesOut) {
+  options_.try_timeout = kShort;
   open();
   EXPECT_EQ(ask("silent.com").failure, LookupAnswer::Failure::kTimeout);
   EXPECT_EQ(server_.udp_count, 2);
 }
 
 TEST_F(CaresLookupTest, NobodyListens) {
+  options_.try_timeout = kShort;
   options_.servers = {{*parse_ip("127.0.0.1"), 1}};
   open();
   const LookupAnswer answer = ask("example.com");
@@ -260,6 +287,7 @@ TEST_F(CaresLookupTest, ManyAtATimeWaitTheirTurn) {
 }
 
 TEST_F(CaresLookupTest, AFullQueueRefuses) {
+  options_.try_timeout = kShort;
   options_.outstanding_max = 1;
   options_.waiting_max = 1;
   open();
@@ -290,6 +318,94 @@ TEST_F(CaresLookupTest, SuffixesHaveServersOfTheirOwn) {
   EXPECT_EQ(ask("eth").server, to_string(other.address()));
   EXPECT_EQ(ask("meth").server, to_string(server_.address()));
   EXPECT_EQ(other.udp_count, 2);
+}
+
+using Manner = NameServer::Manner;
+
+// Of two servers, of which the first is bad in a way, the other's answer counts.
+TEST_F(CaresLookupTest, TheNextServerIsAskedBeforeABadAnswerIsHandedUp) {
+  for (const Manner manner : {Manner::kRefusing, Manner::kGarbled, Manner::kSilent}) {
+    SCOPED_TRACE(static_cast<int>(manner));
+    NameServer bad(manner);
+    options_.servers = {bad.address(), server_.address()};
+    open();
+    const LookupAnswer answer = ask("example.com");
+    EXPECT_EQ(answer.failure, LookupAnswer::Failure::kNone);
+    EXPECT_EQ(answer.server, to_string(server_.address()));
+    EXPECT_EQ(resolver_cache::parse_message(answer.packet)->answers.size(), 1U);
+    while (bad.udp_count == 0) turn();  // it has been asked
+    shut();
+  }
+}
+
+TEST_F(CaresLookupTest, AnAnswerThatHelpsNobodyIsHandedUpWhenAllHaveGivenOne) {
+  NameServer other;
+  options_.servers = {server_.address(), other.address()};
+  open();
+  const LookupAnswer answer = ask("servfail.com");
+  ASSERT_EQ(answer.failure, LookupAnswer::Failure::kNone);
+  EXPECT_EQ(resolver_cache::parse_message(answer.packet)->rcode, Rcode::kServerFailure);
+  EXPECT_EQ(server_.udp_count, 1);
+  EXPECT_EQ(other.udp_count, 1);
+}
+
+TEST_F(CaresLookupTest, AnAnswerThatHelpsNobodyIsBetterThanSilence) {
+  options_.try_timeout = std::chrono::seconds(1);
+  NameServer silent(Manner::kSilent);
+  options_.servers = {silent.address(), server_.address()};
+  open();
+  const LookupAnswer answer = ask("servfail.com");
+  ASSERT_EQ(answer.failure, LookupAnswer::Failure::kNone);
+  EXPECT_EQ(resolver_cache::parse_message(answer.packet)->rcode, Rcode::kServerFailure);
+  EXPECT_EQ(answer.server, to_string(server_.address()));
+  EXPECT_EQ(server_.udp_count, 1) << "it has said what it knows";
+}
+
+TEST_F(CaresLookupTest, ASilentServerIsRestedProbedAndUsedAgain) {
+  NameServer bad(Manner::kSilent);
+  options_.servers = {bad.address(), server_.address()};
+  options_.try_timeout = std::chrono::milliseconds(400);
+  open();
+  EXPECT_EQ(ask("first.com").failure, LookupAnswer::Failure::kNone);
+  const Instant began = loop_->now();
+  while (bad.udp_count == 0 || loop_->now() < began + 2 * options_.try_timeout) turn();
+  for (int i = 0; i < 200; ++i) {
+    const LookupAnswer answer = ask("d" + std::to_string(i) + ".com");
+    EXPECT_EQ(answer.failure, LookupAnswer::Failure::kNone);
+    EXPECT_EQ(answer.server, to_string(server_.address()));
+  }
+  // The n-th probe comes when rests of 1, 2, 4 ... seconds are over.
+  const int probes = bad.udp_count - 1;
+  EXPECT_LE(ServerHealth::kRestMin * ((1 << probes) - 1), loop_->now() - began);
+  bad.manner = Manner::kGood;
+  const int before = bad.udp_count;
+  const Instant give_up = loop_->now() + std::chrono::seconds(20);
+  for (int i = 0; bad.udp_count == before && loop_->now() < give_up; ++i) {
+    EXPECT_EQ(ask("e" + std::to_string(i) + ".com").failure, LookupAnswer::Failure::kNone);
+  }
+  EXPECT_GT(bad.udp_count, before);
+}
+
+TEST_F(CaresLookupTest, EachSilentServerIsTriedAsOftenAsIsAllowed) {
+  options_.try_timeout = kShort;
+  NameServer first(Manner::kSilent);
+  NameServer second(Manner::kSilent);
+  options_.servers = {first.address(), second.address()};
+  open();
+  EXPECT_EQ(ask("example.com").failure, LookupAnswer::Failure::kTimeout);
+  EXPECT_EQ(first.udp_count, 2);
+  EXPECT_EQ(second.udp_count, 2);
+}
+
+TEST_F(CaresLookupTest, NoQuestionTakesLongerThanTheTotal) {
+  options_.try_timeout = kShort;
+  options_.tries = 10;
+  options_.total_timeout = std::chrono::milliseconds(500);
+  open();
+  const Instant began = loop_->now();
+  EXPECT_EQ(ask("silent.com").failure, LookupAnswer::Failure::kTimeout);
+  EXPECT_GE(loop_->now() - began, options_.total_timeout);
+  EXPECT_LT(loop_->now() - began, std::chrono::seconds(5));
 }
 
 TEST_F(CaresLookupTest, BadNamesAndClosing) {

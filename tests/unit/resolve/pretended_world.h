@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,7 +22,8 @@ class PretendedIo : public Io {
   Instant time{std::chrono::hours(1'000)};
 
   Instant now() const override { return time; }
-  WallTime wall_now() const override { return {}; }
+  // Goes with it, from 1970.
+  WallTime wall_now() const override { return WallTime(time.time_since_epoch()); }
   Instant precise_now() override { return time; }
   Random& random() override { return random_; }
   // Nothing ever completes: waiting jumps to the deadline.
@@ -67,8 +69,12 @@ class ZoneLookup : public Lookup {
   std::map<Key, std::vector<resolver_cache::Record>> zones;
   std::map<Key, LookupAnswer::Failure> failures;
   std::map<Key, resolver_cache::Rcode> rcodes;
+  bool secure = false;     // the answers have the AD bit, but for those of
+  std::set<Key> insecure;  // these
+  bool foreign = false;
   std::vector<Key> asked;
-  Duration delay{};  // of every answer
+  Duration delay{};  // of every answer but these
+  std::map<Key, Duration> slow;
 
   explicit ZoneLookup(Loop& loop) : pause_loop_(loop) {}
 
@@ -89,11 +95,14 @@ class ZoneLookup : public Lookup {
     asked.emplace_back(name, type);
     LookupAnswer answer;
     answer.server = "127.0.0.1:53";
-    if (delay > Duration{}) {
-      const auto pause = std::make_unique<Pause>(pause_loop_);
-      co_await pause->lasting(delay);
-    }
+    answer.foreign = foreign;
     const Key key{name, type};
+    const auto slowly = slow.find(key);
+    const Duration takes = slowly == slow.end() ? delay : slowly->second;
+    if (takes > Duration{}) {
+      const auto pause = std::make_unique<Pause>(pause_loop_);
+      co_await pause->lasting(takes);
+    }
     if (closed) {
       answer.failure = LookupAnswer::Failure::kClosed;
     } else if (failures.count(key) != 0) {
@@ -116,6 +125,7 @@ class ZoneLookup : public Lookup {
     query.type = key.second;
     resolver_cache::Message message = resolver_cache::response_to(query);
     message.recursion_available = true;
+    message.authentic_data = secure && insecure.count(key) == 0;
     resolver_cache::Soa soa;
     soa.minimum = 3'600;
     const auto records = zones.find(key);

@@ -2,117 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/resolve/pretended_world.h"
+#include "tests/unit/resolve/resolver_fixture.h"
 
 namespace sluice {
 namespace {
 
 using resolver_cache::Rcode;
 using resolver_cache::RecordType;
-
-constexpr std::array<uint8_t, 4> kPublic1 = {198, 41, 0, 4};
-constexpr std::array<uint8_t, 4> kPublic2 = {199, 9, 14, 201};
-constexpr std::array<uint8_t, 4> kPrivate = {10, 0, 0, 1};
-constexpr std::array<uint8_t, 16> kPublic6 = {0x20, 0x01, 0x05, 0x03, 0xba, 0x3e};
-
-// A shard's share of the resolver.
-struct Shard {
-  Shard(PretendedIo& io, resolver_cache::Cache& cache, const ResolverOptions& options)
-      : loop(io, {}), lookup(loop), resolver(loop, lookup, cache, options) {}
-  Loop loop;
-  ZoneLookup lookup;
-  Resolver resolver;
-  Gate gate;
-};
-
-Task<> route_into(Resolver& resolver, std::string domain, RoutePtr& out) {
-  Task<RoutePtr> looking = resolver.route(std::move(domain));
-  out = co_await std::move(looking);
-}
-Task<> close_into(Resolver& resolver, bool& out) {
-  Task<> closing = resolver.close();
-  co_await std::move(closing);
-  out = true;
-}
-
-Task<> trace_into(Resolver& resolver, std::string domain, RouteTrace& trace, RoutePtr& out) {
-  RoutePtr route = co_await resolver.route(domain, &trace);
-  out = std::move(route);
-}
-
-class ResolverTest : public ::testing::Test {
- protected:
-  ResolverTest() : cache_(cache_options_of({}, 1)) {}
-  ~ResolverTest() override {
-    if (shard_) close(*shard_);
-  }
-
-  Shard& shard() {
-    if (!shard_) shard_ = std::make_unique<Shard>(io_, cache_, options_);
-    return *shard_;
-  }
-  ZoneLookup& zones() { return shard().lookup; }
-  void start(Shard& shard, const std::string& domain, RoutePtr& out) {
-    const Executor::Scope scope(shard.loop.executor());
-    shard.gate.spawn(route_into(shard.resolver, domain, out));
-  }
-  void turn(Shard& shard) {
-    shard.resolver.before_block();
-    shard.loop.turn(io_.time);
-    shard.resolver.quiescent();
-  }
-  RoutePtr route(const std::string& domain) {
-    RoutePtr result;
-    start(shard(), domain, result);
-    for (int i = 0; i < 10'000 && !result; ++i) {
-      turn(shard());
-      io_.time += std::chrono::milliseconds(10);
-    }
-    EXPECT_NE(result, nullptr);
-    return result;
-  }
-  RouteTrace traced(const std::string& domain) {
-    RouteTrace trace;
-    RoutePtr result;
-    {
-      const Executor::Scope scope(shard().loop.executor());
-      shard().gate.spawn(trace_into(shard().resolver, domain, trace, result));
-    }
-    for (int i = 0; i < 10'000 && !result; ++i) {
-      turn(shard());
-      io_.time += std::chrono::milliseconds(10);
-    }
-    EXPECT_NE(result, nullptr);
-    return trace;
-  }
-  void close(Shard& shard) {
-    bool closed = false;
-    {
-      const Executor::Scope scope(shard.loop.executor());
-      shard.gate.spawn(close_into(shard.resolver, closed));
-    }
-    for (int i = 0; i < 10'000 && !closed; ++i) {
-      turn(shard);
-      io_.time += std::chrono::milliseconds(10);
-    }
-    EXPECT_TRUE(closed);
-    turn(shard);
-  }
-  void expect_failure(const std::string& domain, State state, EnhancedCode code,
-                      const std::string& text) {
-    const RoutePtr r = route(domain);
-    EXPECT_FALSE(r->usable());
-    EXPECT_TRUE(r->exchangers.empty());
-    EXPECT_EQ(r->failure.state, state);
-    EXPECT_EQ(to_string(r->failure.reply.enhanced), to_string(code));
-    EXPECT_EQ(r->failure.reply.text, text);
-  }
-
-  PretendedIo io_;
-  ResolverOptions options_;
-  resolver_cache::Cache cache_;
-  std::unique_ptr<Shard> shard_;
-};
 
 TEST_F(ResolverTest, ExchangersByPreferenceWithAddresses) {
   zones().mx("example.com", 20, "mx2.example.com");
@@ -186,6 +82,33 @@ TEST_F(ResolverTest, NeitherMxNorAddress) {
   zones().zones[{"example.com", RecordType::kTxt}];
   expect_failure("example.com", State::kBounced, {5, 4, 4},
                  "example.com: no exchanger has an address: neither MX nor address records exist");
+}
+
+// The last of 64 decides alone as long as there are no more; then nobody knows.
+TEST_F(ResolverTest, NoBounceRestsOnExchangersThatAreNotLookedAt) {
+  for (const uint16_t count : {64, 65, 1'500}) {
+    const std::string domain = "d" + std::to_string(count) + ".com";
+    for (uint16_t n = 0; n < count; ++n) {
+      // The best ones come last.
+      zones().mx(domain, static_cast<uint16_t>(count - n),
+                 "none" + std::to_string(n) + "." + domain);
+    }
+    zones().a("x." + domain, kPublic1);
+  }
+  expect_failure("d64.com", State::kBounced, {5, 4, 4}, "d64.com: no exchanger has an address");
+  const std::string text =
+      ": none of the exchangers that are looked at has an address, and it has more";
+  expect_failure("d65.com", State::kDeferred, {4, 4, 4}, "d65.com" + text);
+  expect_failure("d1500.com", State::kDeferred, {4, 4, 4}, "d1500.com" + text);
+
+  zones().mx("best-last.com", 10, "mx.d64.com");
+  for (uint16_t n = 0; n < 1'500; ++n) {
+    zones().mx("best-last.com", 20, "none" + std::to_string(n) + ".d64.com");
+  }
+  zones().mx("best-last.com", 5, "x.d64.com");
+  const RoutePtr r = route("best-last.com");
+  ASSERT_TRUE(r->usable());
+  EXPECT_EQ(r->exchangers.at(0).name, "x.d64.com");
 }
 
 TEST_F(ResolverTest, AFailedAddressLookupDefers) {
@@ -280,6 +203,26 @@ TEST_F(ResolverTest, BothFamiliesInterleaved) {
   EXPECT_EQ(r->exchangers[0].addresses[1].family, Family::kIpv4);
 }
 
+class PreferredFamily : public ResolverTest, public ::testing::WithParamInterface<Family> {};
+
+TEST_P(PreferredFamily, ComesFirstAsAWhole) {
+  options_.policy.use_ipv6 = true;
+  options_.policy.preferred = GetParam();
+  zones().mx("example.com", 10, "mx.example.com");
+  zones().a("mx.example.com", kPublic1);
+  zones().a("mx.example.com", kPublic2);
+  zones().aaaa("mx.example.com", kPublic6);
+  const RoutePtr r = route("example.com");
+  const std::vector<IpAddress>& addresses = r->exchangers.at(0).addresses;
+  ASSERT_EQ(addresses.size(), 3U);
+  const bool v4_first = GetParam() == Family::kIpv4;
+  EXPECT_EQ(addresses[0].family, GetParam());
+  EXPECT_EQ(addresses[1].family, Family::kIpv4);
+  EXPECT_EQ(addresses[2].family, v4_first ? Family::kIpv6 : Family::kIpv4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, PreferredFamily, ::testing::Values(Family::kIpv4, Family::kIpv6));
+
 TEST_F(ResolverTest, OnlyIpv6AddressesDoNotBounceASenderWithoutIpv6) {
   zones().mx("example.com", 10, "mx.example.com");
   zones().aaaa("mx.example.com", kPublic6);
@@ -305,6 +248,17 @@ TEST_F(ResolverTest, LiteralsWhenAllowed) {
   EXPECT_EQ(route("[2001:503:ba3e::2:30]")->failure.state, State::kBounced);
   EXPECT_EQ(route("[nonsense")->failure.state, State::kBounced);
   EXPECT_TRUE(zones().asked.empty());
+}
+
+TEST_F(ResolverTest, ALiteralOfThisHostBounces) {
+  options_.policy.allow_address_literals = true;
+  options_.policy.use_ipv6 = true;
+  options_.policy.own_addresses = {*parse_ip("198.41.0.4"), *parse_ip("2001:503:ba3e::2:30")};
+  const std::string text = ": this is an address of this host itself (of a [[source]])";
+  expect_failure("[198.41.0.4]", State::kBounced, {5, 4, 6}, "[198.41.0.4]" + text);
+  expect_failure("[IPv6:2001:503:ba3e::2:30]", State::kBounced, {5, 4, 6},
+                 "[IPv6:2001:503:ba3e::2:30]" + text);
+  EXPECT_TRUE(route("[198.41.0.5]")->usable());
 }
 
 TEST_F(ResolverTest, BadNames) {
@@ -396,6 +350,22 @@ TEST(ResolverOptions, FamiliesOfTheSources) {
   configuration.smtp.address_family = AddressFamily::kIpv4;
   EXPECT_TRUE(resolver_options_of(configuration).policy.use_ipv4);
   EXPECT_FALSE(resolver_options_of(configuration).policy.use_ipv6);
+}
+
+TEST(ResolverOptions, WhatTlsNeeds) {
+  Configuration configuration;
+  EXPECT_FALSE(resolver_options_of(configuration).trust_ad);
+  EXPECT_EQ(resolver_options_of(configuration).smtp_port, 25);
+  configuration.dns.trust_ad = true;
+  configuration.tls.dane = false;
+  configuration.smtp.port = 2525;
+  ResolverOptions options = resolver_options_of(configuration);
+  EXPECT_TRUE(options.trust_ad);
+  EXPECT_FALSE(options.dane);
+  EXPECT_EQ(options.smtp_port, 2525);
+  EXPECT_EQ(options.sts_store, nullptr);
+  configuration.tls.dane = true;
+  EXPECT_TRUE(resolver_options_of(configuration).dane);
 }
 
 }  // namespace

@@ -137,15 +137,16 @@ TEST(Mx, NullMxStandsAlone) {
   EXPECT_FALSE(is_null_mx({}));
 }
 
-TEST(Mx, AtMost64TheBestOnes) {
+TEST(Mx, The64BestOnesAndOneMore) {
   std::vector<Item> records;
   for (uint16_t i = 0; i < 100; ++i) {
     records.push_back({static_cast<uint16_t>(100 - i), "h" + std::to_string(i)});
   }
   tidy_mx(records);
-  ASSERT_EQ(records.size(), kExchangersMax);
+  ASSERT_EQ(records.size(), kExchangersKept);
+  ASSERT_EQ(kExchangersKept, kExchangersMax + 1);
   EXPECT_EQ(records.front().preference, 1);
-  EXPECT_EQ(records.back().preference, 64);
+  EXPECT_EQ(records[kExchangersMax - 1].preference, 64);
 }
 
 TEST(Mx, ShuffleStaysWithinEqualPreference) {

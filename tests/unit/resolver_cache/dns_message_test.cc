@@ -198,6 +198,23 @@ TEST(Parse, EveryPrefixIsHandled) {
   }
 }
 
+TEST(Parse, TheLastOfAsManyRecordsAsFitIsSeen) {
+  Message message;
+  message.question_type = RecordType::kMx;
+  const size_t fit = (65'535 - 17) / 14;  // header, question, records of the root
+  for (size_t i = 0; i < fit; ++i) {
+    const auto preference = static_cast<uint16_t>(fit - i);
+    message.answers.push_back(make_mx("", 60, preference, ""));
+  }
+  const std::string packet = encode_response(message, 65'535).value();
+  const auto parsed = parse_message(packet);
+  ASSERT_TRUE(parsed);
+  ASSERT_FALSE(parsed->truncated);
+  ASSERT_EQ(parsed->answers.size(), fit);
+  EXPECT_EQ(parsed->answers.back().preference, 1);
+  EXPECT_GT(kRecordsMax, (65'535 - 12) / 11) << "no record is smaller";
+}
+
 TEST(Parse, EveryFlippedOctetIsHandled) {
   const std::string packet = encode_response(mx_response(), 65'535).value();
   for (size_t i = 0; i < packet.size(); ++i) {

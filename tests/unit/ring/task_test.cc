@@ -136,5 +136,37 @@ TEST(FramePoolDeathTest, SaysWhichLimitIsReached) {
   EXPECT_DEATH(pool.allocate(2000), "frame_bytes_per_shard");
 }
 
+Task<> note_late(std::string& order, char mark) {
+  co_await yield_late();
+  order += mark;
+  co_await yield();
+  order += mark;
+}
+
+Task<> note(std::string& order, char mark, int times) {
+  for (int i = 0; i < times; ++i) {
+    order += mark;
+    co_await yield();
+  }
+}
+
+TEST_F(TaskTest, WhoYieldsLateRunsWhenNothingElseIsReady) {
+  std::string order;
+  Gate gate;
+  gate.spawn(note_late(order, 'L'));
+  gate.spawn(note_late(order, 'M'));
+  gate.spawn(note(order, 'a', 3));
+  run();
+  EXPECT_EQ(order, "aaa");
+  EXPECT_TRUE(executor_.has_late());
+  EXPECT_TRUE(executor_.ready_late());
+  run();
+  EXPECT_EQ(order, "aaaLL");
+  EXPECT_TRUE(executor_.ready_late());
+  run();
+  EXPECT_EQ(order, "aaaLLMM");
+  EXPECT_FALSE(executor_.ready_late());
+}
+
 }  // namespace
 }  // namespace sluice

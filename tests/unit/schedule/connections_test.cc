@@ -10,7 +10,7 @@ namespace {
 TEST(Connections, DialsForTheRowsThatOthersDoNotTake) {
   ConnectionDemand demand;
   demand.connection_limit = 20;
-  demand.ramp_limit = 5;
+  demand.window = 5;
   demand.in_flight_max = 2;
   EXPECT_EQ(connections_wanted(demand), 0U);
   demand.rows_ready = 1;
@@ -21,7 +21,7 @@ TEST(Connections, DialsForTheRowsThatOthersDoNotTake) {
   EXPECT_EQ(connections_wanted(demand), 5U);
   demand.open = 3;
   demand.dialling = 3;
-  demand.ramp_limit = 20;
+  demand.window = 20;
   EXPECT_EQ(connections_wanted(demand), 17U);
   demand.rows_ready = 6;
   EXPECT_EQ(connections_wanted(demand), 0U);
@@ -39,12 +39,12 @@ TEST(Connections, NeverBeyondALimitNorMoreThanRows) {
     demand.dialling = static_cast<uint32_t>(random.below(5));
     demand.open = demand.idle + demand.dialling + static_cast<uint32_t>(random.below(10));
     demand.connection_limit = static_cast<uint32_t>(random.below(30));
-    demand.ramp_limit = static_cast<uint32_t>(random.below(30));
+    demand.window = static_cast<uint32_t>(random.below(30));
     demand.in_flight_max = static_cast<uint32_t>(random.below(4));
     const uint32_t wanted = connections_wanted(demand);
     if (wanted == 0) continue;
     ASSERT_LE(demand.open + wanted, demand.connection_limit);
-    ASSERT_LE(demand.open + wanted, demand.ramp_limit);
+    ASSERT_LE(demand.open + wanted, demand.window);
     ASSERT_LE(wanted, demand.rows_ready);
   }
 }

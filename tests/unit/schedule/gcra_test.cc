@@ -8,43 +8,13 @@
 #include <vector>
 
 #include "engine/base/random.h"
+#include "tests/unit/schedule/grants.h"
 
 namespace sluice {
 namespace {
 
-__extension__ using Wide = __int128;
-
-Instant at(int64_t nanoseconds) { return Instant(Duration(nanoseconds)); }
 int64_t ns(Instant t) { return t.time_since_epoch().count(); }
 Rate rate(uint64_t amount, Duration period, uint64_t burst = 1) { return {amount, period, burst}; }
-
-struct Grant {
-  int64_t at = 0;
-  uint64_t count = 0;
-};
-
-// In every window between two grants: permits <= burst + rate * (t + 1 ns), in whole numbers. With
-// S(i) the permits before grant i, this is S(j + 1) - S(i) <= burst + rate * (t_j - t_i); the least
-// of S(i) - rate * t_i so far decides.
-::testing::AssertionResult never_exceeds(std::vector<Grant> grants, const Rate& r) {
-  std::sort(grants.begin(), grants.end(),
-            [](const Grant& a, const Grant& b) { return a.at < b.at; });
-  const Wide period = r.period.count();
-  const Wide amount = static_cast<Wide>(r.amount);
-  Wide before = 0;
-  Wide least = 0;
-  bool first = true;
-  for (const Grant& grant : grants) {
-    const Wide level = before * period - amount * grant.at;
-    least = first ? level : std::min(least, level);
-    first = false;
-    before += static_cast<Wide>(grant.count);
-    if (before * period - amount * (grant.at + 1) - least > static_cast<Wide>(r.burst) * period) {
-      return ::testing::AssertionFailure() << to_string(r) << " exceeded at " << grant.at;
-    }
-  }
-  return ::testing::AssertionSuccess();
-}
 
 TEST(Gcra, StartsFullAndNamesTheMomentOfTheNextPermit) {
   Gcra limit(rate(10, 1s, 3));
@@ -146,7 +116,11 @@ TEST(Gcra, NeverExceedsWithThreadsWhoseClocksDiffer) {
           now += static_cast<int64_t>(random.below(10'000));
           const Permit permit = limit.take(at(now));
           if (!permit.granted) continue;
-          if (random.below(8) != 0 || !limit.give_back(permit)) mine.push_back({now, 1});
+          if (random.below(8) == 0) {
+            limit.give_back(permit);
+          } else {
+            mine.push_back({now, 1});
+          }
         }
       });
     }
@@ -158,44 +132,81 @@ TEST(Gcra, NeverExceedsWithThreadsWhoseClocksDiffer) {
   }
 }
 
-TEST(Gcra, GivesBackOnlyWhatNobodyBuiltUpon) {
-  Gcra limit(rate(1, 1s, 2));
-  const Permit first = limit.take(at(0));
-  EXPECT_TRUE(limit.give_back(first));
-  EXPECT_TRUE(limit.take(at(0), 2).granted);
-  EXPECT_FALSE(limit.take(at(0)).granted);
+TEST(Gcra, BeginsDrainedOrWhereAnEarlierOneEnded) {
+  Gcra saved(rate(60, 1min, 10));
+  EXPECT_TRUE(saved.take(Instant(5s), 10).granted);
+  EXPECT_EQ(saved.arrival(), Instant(15s));
 
-  Gcra other(rate(1, 1s, 2));
-  const Permit mine = other.take(at(0));
-  EXPECT_TRUE(other.take(at(0)).granted);
-  EXPECT_FALSE(other.give_back(mine));
-  EXPECT_EQ(other.peek(at(0)), Instant(1s));
-}
+  Gcra next(rate(60, 1min, 10));
+  next.restored(Instant(784s), Instant(777s));
+  EXPECT_TRUE(next.take(Instant(777s), 3).granted);
+  EXPECT_FALSE(next.take(Instant(777s)).granted);
+  EXPECT_EQ(next.peek(Instant(777s)), Instant(778s));
 
-TEST(Gcra, SurvivesARestartWithoutRefilling) {
-  const WallTime wall = from_unix_seconds(1'800'000'000);
-  Gcra before(rate(60, 1min, 10));
-  EXPECT_TRUE(before.take(Instant(5s), 10).granted);
-  const WallTime saved = before.saved(Instant(5s), wall);
-  EXPECT_EQ(saved, wall + 10s);
-
-  // Three seconds later, with another zero of the monotonic clock.
-  Gcra after(rate(60, 1min, 10));
-  after.restored(saved, Instant(777s), wall + 3s);
-  EXPECT_TRUE(after.take(Instant(777s), 3).granted);
-  EXPECT_FALSE(after.take(Instant(777s)).granted);
-  EXPECT_EQ(after.peek(Instant(777s)), Instant(778s));
+  Gcra drained(rate(60, 1min, 10));
+  drained.restored(kForever, Instant(9s));
+  EXPECT_FALSE(drained.take(Instant(10s) - 1ns).granted);
+  EXPECT_TRUE(drained.take(Instant(10s)).granted);
+  EXPECT_EQ(drained.arrival(), Instant(20s));
 
   Gcra full(rate(60, 1min, 10));
-  EXPECT_EQ(full.saved(Instant(9s), wall), wall);
-  full.restored(wall - 1h, Instant(9s), wall);
+  full.restored(Instant(9s), Instant(9s));
   EXPECT_TRUE(full.take(Instant(9s), 10).granted);
   EXPECT_FALSE(full.take(Instant(9s)).granted);
+}
 
-  // The wall clock was set back a year: empty, not locked for a year.
-  Gcra set_back(rate(60, 1min, 10));
-  set_back.restored(wall, Instant(9s), wall - 24h * 365);
-  EXPECT_EQ(set_back.peek(Instant(9s)), Instant(10s));
+TEST(Gcra, HoldsOverAKillWhenItBeginsDrained) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    Random random(seed);
+    const Rate r = rate(1 + random.below(50), 1s, 1 + random.below(30));
+    std::vector<Grant> grants;
+    int64_t now = 1'000'000'000;
+    for (int life = 0; life < 4; ++life) {
+      Gcra limit(r);
+      if (life > 0) limit.restored(kForever, at(now));
+      for (int i = 0; i < 100; ++i) {
+        now += static_cast<int64_t>(random.below(40'000'000));
+        if (limit.take(at(now)).granted) grants.push_back({now, 1});
+      }
+    }
+    EXPECT_GT(grants.size(), 4U);
+    ASSERT_TRUE(never_exceeds(grants, r)) << "seed " << seed;
+  }
+}
+
+TEST(Gcra, TakesOverWhatWasUsedAndDeniesWhenReplaced) {
+  Gcra old(rate(10, 1s, 8));
+  EXPECT_TRUE(old.take(Instant(1s), 6).granted);
+  Gcra slower(rate(60, 1min, 8));
+  slower.replace(old, Instant(1s));
+  EXPECT_TRUE(old.retired());
+  EXPECT_FALSE(slower.retired());
+  const Permit denied = old.take(Instant(2s));
+  EXPECT_FALSE(denied.granted);
+  EXPECT_EQ(denied.at, Instant(2s) + 1ms);
+  EXPECT_EQ(old.peek(Instant(100s)), Instant(100s) + 1ms);
+  EXPECT_EQ(slower.peek(Instant(1s), 2), Instant(1s));
+  EXPECT_EQ(slower.peek(Instant(1s), 3), Instant(2s));
+
+  // No more than all of it is used, and a reading behind the old one's is no gain.
+  EXPECT_TRUE(slower.take(Instant(1s) + 500ms, 2).granted);
+  Gcra single(rate(1, 1s, 1));
+  single.replace(slower, Instant(1s));
+  EXPECT_EQ(single.peek(Instant(1s)), Instant(2s) + 500ms);
+
+  Gcra idle(rate(10, 1s, 2));
+  EXPECT_TRUE(idle.take(Instant(1s)).granted);
+  Gcra fresh(rate(1, 1s, 5));
+  fresh.replace(idle, Instant(2s));
+  EXPECT_TRUE(fresh.take(Instant(2s), 5).granted);
+}
+
+TEST(Gcra, APermitOfAReplacedLimitIsGone) {
+  Gcra old(rate(1, 1s, 2));
+  const Permit permit = old.take(Instant(1s));
+  old.retire();
+  EXPECT_FALSE(old.give_back(permit));
+  EXPECT_TRUE(old.retired());
 }
 
 TEST(Gcra, TakesExtremeRates) {

@@ -158,10 +158,27 @@ TEST_F(SiteQueueTest, RemovesAJobWhole) {
 }
 
 TEST_F(SiteQueueTest, SmallQueuesAreSmall) {
+  // Of the many lanes most have one job and one domain, and after a while no mail.
   queue_.add(cursor(1, 0), 5);
-  EXPECT_LE(queue_.memory_bytes(), 200U);
+  EXPECT_LE(queue_.memory_bytes(), 560U);
   ASSERT_TRUE(next(Instant(0s)));
-  EXPECT_LE(queue_.memory_bytes(), 160U);
+  EXPECT_LE(queue_.memory_bytes(), 80U);
+}
+
+// What is cheap to tell is what the jobs have, whoever came and went.
+void expect_sums(const SiteQueue& queue, const TickClock& clock) {
+  std::vector<SiteQueue::JobRows> sums;
+  queue.visit_job_sums(clock, [&sums](const SiteQueue::JobRows& rows) {
+    if (rows.first_attempts + rows.due > 0) sums.push_back(rows);
+  });
+  const std::vector<SiteQueue::JobRows> jobs = queue.jobs(clock);
+  ASSERT_EQ(sums.size(), jobs.size());
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    ASSERT_EQ(sums[i].job, jobs[i].job);
+    ASSERT_EQ(sums[i].first_attempts, jobs[i].first_attempts);
+    ASSERT_EQ(sums[i].due, jobs[i].due);
+    ASSERT_GE(sums[i].latest_due, jobs[i].latest_due);
+  }
 }
 
 TEST_F(SiteQueueTest, LosesAndDoublesNothingOverRandomOperations) {
@@ -229,6 +246,7 @@ TEST_F(SiteQueueTest, LosesAndDoublesNothingOverRandomOperations) {
       }
       ASSERT_EQ(queue.size(), cursors.size() + rows.size());
       ASSERT_EQ(queue.empty(), cursors.empty() && rows.empty());
+      if (i % 20 == 0) expect_sums(queue, clock_);
     }
   }
 }

@@ -11,8 +11,8 @@
 
 #include "engine/record/format.h"
 #include "engine/ring/gate.h"
-#include "engine/ring/uring_io.h"
 #include "engine/spool/segment_writer.h"
+#include "tests/unit/loop_directory.h"
 
 namespace sluice {
 namespace {
@@ -33,40 +33,25 @@ class Believer final : public JournalListener {
   size_t committed = 0;
 };
 
-Task<> keep(Task<Status> task, Status& status, bool& done) {
-  status = co_await std::move(task);
-  done = true;
-}
 Task<> note_end(Task<> task, bool& done) {
   co_await std::move(task);
   done = true;
 }
 
 // A spool with one job of one segment, a journal that is written, and its follower.
-class EventFollowerTest : public ::testing::Test {
+class EventFollowerTest : public LoopDirectory {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/sluice-follower-XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    root_ = name;
+    LoopDirectory::SetUp();
     spool_ = std::make_unique<SpoolPaths>(root_);
-    for (const std::string& path : {spool_->active, spool_->done, spool_->journal}) {
+    for (const std::string& path :
+         {spool_->active, spool_->done, spool_->journal, spool_->suppress_index}) {
       fs::create_directories(path);
     }
-    auto io = UringIo::create({.operations_max = 64, .seed = 1});
-    ASSERT_TRUE(io.ok()) << io.status();
-    io_ = std::move(*io);
-    loop_ = std::make_unique<Loop>(*io_, LoopOptions{});
-    scope_ = std::make_unique<Executor::Scope>(loop_->executor());
     Source source;
     source.name = "s1";
     source.addresses = {*parse_ip("192.0.2.10")};
     config_.sources.push_back(source);
-  }
-  void TearDown() override {
-    scope_.reset();
-    loop_.reset();
-    fs::remove_all(root_);
   }
 
   void write_segment(uint32_t rows) {
@@ -114,7 +99,7 @@ class EventFollowerTest : public ::testing::Test {
     options.shard = series;
     options.file_bytes_max = file_bytes_max;
     Journal journal(*loop_, options, believer);
-    ASSERT_TRUE(await(journal.open()).ok());
+    ASSERT_TRUE(run(journal.open()).ok());
     journal.register_job(0, kJob);
     bool ended = false;
     gate_.spawn(note_end(journal.run(), ended));
@@ -129,6 +114,8 @@ class EventFollowerTest : public ::testing::Test {
       Verdict verdict;
       verdict.state = row % 10 == 9 ? State::kBounced : State::kDelivered;
       verdict.reply = {static_cast<uint16_t>(row % 10 == 9 ? 550 : 250), {2, 0, 0}, "as it is"};
+      if (row % 20 == 19) verdict.reply.enhanced = {5, 1, 1};
+      if (row % 40 == 39) verdict.reply.code = 0;  // said here, not by a receiver
       verdict.command = ".";
       Attempt attempt;
       attempt.at = kStart + row * 1ms;
@@ -143,14 +130,6 @@ class EventFollowerTest : public ::testing::Test {
     }
   }
 
-  Status await(Task<Status> task) {
-    Status status;
-    bool done = false;
-    gate_.spawn(keep(std::move(task), status, done));
-    while (!done) loop_->turn();
-    loop_->turn(loop_->now());
-    return status;
-  }
   // Lets a follower without a journal of its own tell all that is there.
   EventFollower::Stats follow(Instant deadline = kForever, uint32_t series = 0) {
     EventFollower follower(*loop_, config_, *spool_, series, nullptr,
@@ -185,12 +164,8 @@ class EventFollowerTest : public ::testing::Test {
   }
   std::string followed() const { return spool_->journal + "/000.followed"; }
 
-  std::string root_;
   std::unique_ptr<SpoolPaths> spool_;
   Configuration config_;
-  std::unique_ptr<UringIo> io_;
-  std::unique_ptr<Loop> loop_;
-  std::unique_ptr<Executor::Scope> scope_;
   Gate gate_;
   uint32_t rows_ = 0;
   std::map<uint32_t, uint32_t> told_;
@@ -214,6 +189,34 @@ TEST_F(EventFollowerTest, JoinsEachVerdictWithItsRow) {
   EXPECT_EQ(all[0]["row"], 1);
   EXPECT_EQ(all[0]["queue"], "d0.example");
   EXPECT_EQ(told_[0], 1u);
+}
+
+TEST_F(EventFollowerTest, LeavesHardBouncesForTheList) {
+  config_.suppress.hard_bounces = true;
+  write_segment(100);
+  write_journal(0, 100);
+  follow();
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(spool_->suppress_index)) {
+    names.push_back(entry.path());
+  }
+  ASSERT_EQ(names.size(), 1u);
+  EXPECT_TRUE(names[0].ends_with(".bounced")) << names[0];
+  std::vector<std::string> bounced;
+  std::ifstream in(names[0]);
+  for (std::string line; std::getline(in, line);) bounced.push_back(line);
+  EXPECT_EQ(bounced, (std::vector<std::string>{address_of(19), address_of(59), address_of(99)}));
+  // Told again after a crash, they are in the same file again.
+  fs::remove(followed());
+  follow();
+  EXPECT_EQ(std::distance(fs::directory_iterator(spool_->suppress_index), {}), 1);
+}
+
+TEST_F(EventFollowerTest, LeavesNoneUnlessAsked) {
+  write_segment(100);
+  write_journal(0, 100);
+  follow();
+  EXPECT_TRUE(fs::is_empty(spool_->suppress_index));
 }
 
 TEST_F(EventFollowerTest, GoesOnWhereItWas) {
@@ -325,7 +328,7 @@ TEST_F(EventFollowerTest, FollowsAJournalThatIsBeingWritten) {
   options.directory = spool_->journal;
   options.file_bytes_max = 4'096;
   Journal journal(*loop_, options, believer);
-  ASSERT_TRUE(await(journal.open()).ok());
+  ASSERT_TRUE(run(journal.open()).ok());
   journal.register_job(0, kJob);
   bool journal_ended = false;
   gate_.spawn(note_end(journal.run(), journal_ended));

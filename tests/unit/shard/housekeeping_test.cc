@@ -30,7 +30,7 @@ class HousekeepingTest : public ::testing::Test {
     options_.keep_done = 24h;
     options_.keep_events = 48h;
     options_.record_directory = root_ + "/record";
-    options_.followed = {{0, 100}, {1, 100}};
+    journal_.followed = {{0, 100}, {1, 100}};
     for (const std::string& path : {spool_->active, spool_->done, spool_->journal}) {
       fs::create_directories(path);
     }
@@ -53,10 +53,18 @@ class HousekeepingTest : public ::testing::Test {
     return spool_->journal + "/" + journal_file_name(shard, number);
   }
   Swept sweep() { return sweep_spool(*io_, *spool_, options_, from_unix_seconds(kNow)); }
+  JournalSwept sweep_files() { return sweep_journal(*io_, *spool_, journal_, jobs_); }
+  // A file of the journal with so many octets, and the jobs that occur in it.
+  void add_file(uint32_t shard, uint32_t number, std::set<std::string> jobs) {
+    std::ofstream(journal(shard, number)) << std::string(100, 'x');
+    jobs_.set({shard, number}, std::move(jobs));
+  }
 
   std::string root_;
   std::unique_ptr<SpoolPaths> spool_;
   SweepOptions options_;
+  JournalSweep journal_;
+  JournalJobs jobs_;
   std::unique_ptr<UringIo> io_;
 };
 
@@ -73,38 +81,71 @@ TEST_F(HousekeepingTest, FinishedJobsGoWhenTheyAreOldEnough) {
   EXPECT_TRUE(fs::exists(spool_->done + "/somebody's own"));
 }
 
-TEST_F(HousekeepingTest, JournalFilesStayWhileAJobMayBeInThem) {
-  write(spool_->active_job(id_at(kNow - 5'000)) + "/job.toml", kNow);
-  write(journal(0, 1), kNow - 6'000);
-  write(journal(0, 2), kNow - 4'000);
-  write(journal(0, 3), kNow - 10);
-  write(journal(1, 1), kNow - 9'000);
-  EXPECT_EQ(sweep().journal_files, 1U);
+TEST_F(HousekeepingTest, JournalFilesGoWhenNoJobNeedsThem) {
+  fs::create_directories(spool_->active_job("b"));
+  journal_.without_outcomes = {"c"};
+  add_file(0, 1, {"a", "gone"});
+  add_file(0, 2, {"a"});
+  add_file(0, 3, {"a", "b"});
+  add_file(0, 4, {"a"});
+  add_file(0, 5, {"a"});
+  add_file(1, 1, {"c"});
+  add_file(1, 2, {"a"});
+  add_file(1, 3, {"a"});
+  const JournalSwept swept = sweep_files();
+  EXPECT_EQ(swept.removed, 2U);
+  EXPECT_EQ(swept.emptied, 2U);
+  EXPECT_TRUE(swept.unknown.empty());
   EXPECT_FALSE(fs::exists(journal(0, 1)));
-  EXPECT_TRUE(fs::exists(journal(0, 2)));
-  EXPECT_TRUE(fs::exists(journal(0, 3)));
-  EXPECT_TRUE(fs::exists(journal(1, 1))) << "the newest of its shard: it may be open";
+  EXPECT_FALSE(fs::exists(journal(0, 2)));
+  EXPECT_EQ(fs::file_size(journal(0, 3)), 100U) << "an active job needs it";
+  EXPECT_EQ(fs::file_size(journal(0, 4)), kFileHeaderBytes) << "the series has no gap";
+  EXPECT_EQ(fs::file_size(journal(0, 5)), 100U) << "the newest of its shard: it may be open";
+  EXPECT_EQ(fs::file_size(journal(1, 1)), 100U) << "a finished job without outcomes needs it";
+  EXPECT_EQ(fs::file_size(journal(1, 2)), kFileHeaderBytes);
+
+  EXPECT_EQ(sweep_files().emptied, 0U) << "once is enough";
+  fs::remove_all(spool_->active_job("b"));
+  EXPECT_EQ(sweep_files().removed, 2U);
+  EXPECT_FALSE(fs::exists(journal(0, 4)));
+  EXPECT_TRUE(fs::exists(journal(0, 5)));
 }
 
-TEST_F(HousekeepingTest, WithoutJobsOnlyTheNewestFilesStay) {
-  write(journal(0, 1), kNow - 6'000);
-  write(journal(0, 2), kNow - 4'000);
-  write(spool_->journal + "/README", kNow - 9'000);
-  EXPECT_EQ(sweep().journal_files, 1U);
-  EXPECT_TRUE(fs::exists(journal(0, 2)));
-  EXPECT_TRUE(fs::exists(spool_->journal + "/README"));
+TEST_F(HousekeepingTest, UnknownJournalFilesStayAndAreNamed) {
+  fs::create_directories(spool_->active_job("b"));
+  add_file(0, 1, {"a"});
+  add_file(0, 2, {"a"});
+  add_file(0, 3, {"a"});
+  jobs_.forget({0, 1});
+  const JournalSwept swept = sweep_files();
+  EXPECT_EQ(swept.unknown, (std::vector<JournalPlace>{{0, 1}}));
+  EXPECT_EQ(swept.needed, (std::set<std::string>{"b"}));
+  EXPECT_EQ(fs::file_size(journal(0, 1)), 100U);
+  jobs_.add({0, 1}, "b");
+  EXPECT_TRUE(sweep_files().unknown.empty()) << "it is needed, whatever else is in it";
 }
 
 TEST_F(HousekeepingTest, JournalFilesStayUntilTheirEventsAreTold) {
   for (const uint32_t shard : {0U, 1U, 2U}) {
-    for (const uint32_t number : {1U, 2U, 3U, 4U}) write(journal(shard, number), kNow - 9'000);
+    for (const uint32_t number : {1U, 2U, 3U, 4U}) add_file(shard, number, {"a"});
   }
-  options_.followed = {{0, 3}, {1, 1}};
-  EXPECT_EQ(sweep().journal_files, 2U);
+  write(spool_->journal + "/README", kNow - 9'000);
+  journal_.followed = {{0, 3}, {1, 1}};
+  EXPECT_EQ(sweep_files().removed, 2U);
   EXPECT_FALSE(fs::exists(journal(0, 2)));
   EXPECT_TRUE(fs::exists(journal(0, 3)));
   EXPECT_TRUE(fs::exists(journal(1, 1)));
   EXPECT_TRUE(fs::exists(journal(2, 1))) << "nobody has said how far this series is told";
+  EXPECT_TRUE(fs::exists(spool_->journal + "/README"));
+}
+
+TEST_F(HousekeepingTest, FinishedJobsWithoutOutcomesAreNamed) {
+  const std::string with = id_at(kNow - 300);
+  const std::string without = id_at(kNow - 200);
+  write(spool_->done_job(with) + "/outcomes", kNow);
+  write(spool_->done_job(without) + "/summary.json", kNow);
+  write(spool_->done + "/somebody's own/summary.json", kNow);
+  EXPECT_EQ(jobs_without_outcomes(*io_, *spool_), (std::set<std::string>{without}));
 }
 
 TEST_F(HousekeepingTest, RotatedEventFilesGoAfterTheirTime) {

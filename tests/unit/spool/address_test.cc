@@ -201,9 +201,7 @@ std::string element(const std::string& xml, const std::string& tag) {
 }
 
 TEST(AddressTest, AgreesWithIsEmail) {
-  const std::string source = __FILE__;
-  const std::string root = source.substr(0, source.rfind("/tests/unit/"));
-  std::ifstream file(root + "/../shared/data/isemail-tests.xml");
+  std::ifstream file(SLUICE_SOURCE_DIR "/../shared/data/isemail-tests.xml");
   if (!file) GTEST_SKIP() << "isemail-tests.xml is not there";
   std::stringstream all;
   all << file.rdbuf();

@@ -130,6 +130,7 @@ TEST(JobFilesTest, SummaryComesBack) {
   for (size_t i = 0; i < kStates; ++i) summary.counts.states[i] = static_cast<int64_t>(i * 10);
   summary.counts.attempts = 7;
   summary.counts.maybe_delivered = 1;
+  summary.counts.stale = 3;
   summary.counts.bytes = 1LL << 40;
   summary.created = kNow;
   summary.finished = kNow + std::chrono::milliseconds(1500);
@@ -141,8 +142,19 @@ TEST(JobFilesTest, SummaryComesBack) {
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->counts.states, summary.counts.states);
   EXPECT_EQ(parsed->counts.bytes, summary.counts.bytes);
+  EXPECT_EQ(parsed->counts.stale, 3);
   EXPECT_EQ(parsed->finished, summary.finished);
   EXPECT_FALSE(parse_summary("{}").ok());
+
+  // One that was written before there was such a count.
+  std::string older = text;
+  const std::string stale = "  \"stale\": 3,\n";
+  ASSERT_NE(older.find(stale), std::string::npos) << text;
+  older.erase(older.find(stale), stale.size());
+  const auto read = parse_summary(older);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->counts.stale, 0);
+  EXPECT_EQ(read->counts.attempts, 7);
 }
 
 TEST(JobFilesTest, ErrorSaysWhatAndHow) {

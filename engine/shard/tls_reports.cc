@@ -1,0 +1,211 @@
+#include "engine/shard/tls_reports.h"
+
+#include <utility>
+
+#include "engine/base/crc32c.h"
+#include "engine/base/log.h"
+#include "engine/resolve/resolver.h"
+#include "engine/resolve/sts_store.h"
+#include "engine/shard/file_tasks.h"
+#include "engine/shard/intake.h"
+#include "engine/shard/shard.h"
+#include "engine/shard/tls_reports_mail.h"
+#include "engine/spool/job_directory.h"
+
+namespace sluice {
+namespace {
+
+constexpr Duration kLookAgain = std::chrono::hours(1);
+constexpr Duration kDropAgain = std::chrono::minutes(10);
+
+std::string words_of(const TlsDay day, const std::string& domain) {
+  return "TLS report to " + domain + " of " + to_string_of_day(day);
+}
+
+}  // namespace
+
+// In keep_house(), before the first session ends.
+void Intake::begin_tls_reports() {
+  if (home_.config().tls.report_from.empty()) return;
+  tls_reports_ = std::make_unique<TlsReports>(home_);
+  home_.services().spawn(tls_reports_->run());
+}
+
+void Intake::add_tls_result(const TlsResult& result) {
+  if (tls_reports_ != nullptr) tls_reports_->add(result);
+}
+
+Duration tls_report_delay(const std::string& domain) {
+  using std::chrono::seconds;
+  const auto spread = std::chrono::floor<seconds>(TlsReports::kSpread).count();
+  return seconds(crc32c(domain) % static_cast<uint32_t>(spread));
+}
+
+TlsReports::TlsReports(Shard& home) : home_(home), pause_(home.loop()) {}
+
+void TlsReports::add(const TlsResult& result) {
+  results_.add(tls_day_of(home_.wall_now()), result);
+}
+
+Task<> TlsReports::run() {
+  co_await load();
+  while (!home_.draining()) {
+    co_await send_due();
+    co_await save();
+    if (home_.draining()) break;
+    co_await pause_.lasting(kSaveInterval);
+  }
+  co_await save();
+}
+
+Task<> TlsReports::load() {
+  const std::string path =
+      SpoolPaths::child(home_.peers().spool.root, std::string(kTlsResultsFileName));
+  const auto files = std::make_unique<FileTasks>(home_.loop());
+  const StatusOr<std::string> text = co_await files->read_whole(path, kTlsResultsFileBytesMax);
+  if (absl::IsNotFound(text.status())) co_return;
+  const StatusOr<TlsResultsFile> file = text.ok() ? parse_tls_results(*text) : text.status();
+  if (!file.ok()) {
+    log(LogLevel::kWarning,
+        path + ": " + message_of(file.status()) + "; what it told is in no TLS report");
+    co_return;
+  }
+  if (file->left_out > 0) {
+    log(LogLevel::kWarning, path + ": " + std::to_string(file->left_out) +
+                                " results make no sense and are in no TLS report");
+  }
+  const bool nothing_new = results_.empty();
+  for (const TlsDomainResults& results : file->results) results_.add(results);
+  if (nothing_new) saved_ = results_.version();
+}
+
+Task<> TlsReports::save() {
+  if (results_.left_out() != left_out_) {
+    left_out_ = results_.left_out();
+    log(LogLevel::kWarning, grouped(left_out_) +
+                                " sessions since the start are in no TLS report, "
+                                "for want of room");
+  }
+  const uint64_t version = results_.version();
+  if (version == saved_) co_return;
+  const std::string path =
+      SpoolPaths::child(home_.peers().spool.root, std::string(kTlsResultsFileName));
+  const auto files = std::make_unique<FileTasks>(home_.loop());
+  std::string text = results_.file_text();
+  const Status written = co_await files->write_durably(path, std::move(text));
+  if (written.ok()) {
+    saved_ = version;
+    complaint_.clear();
+    co_return;
+  }
+  const std::string why = message_of(written);
+  if (std::exchange(complaint_, why) == why) co_return;
+  log(LogLevel::kWarning, "results for TLS reports do not outlive this process: " + why);
+}
+
+Task<> TlsReports::send_due() {
+  const WallTime now = home_.wall_now();
+  std::vector<Key> due;
+  for (const Key& key : results_.ended(tls_day_of(now))) {
+    const auto again = again_at_.find(key);
+    if (now < begin_of(key.first + 1) + tls_report_delay(key.second)) continue;
+    if (again == again_at_.end() || again->second <= now) due.push_back(key);
+  }
+  if (due.empty()) co_return;
+  testing_.clear();
+  if (const StsStore* const store = home_.peers().sts_store; store != nullptr) {
+    for (const SavedStsPolicy& saved : store->saved(now)) {
+      if (saved.policy.mode == StsMode::kTesting) testing_.insert(saved.domain);
+    }
+  }
+  for (const Key& key : due) {
+    if (home_.draining()) co_return;
+    co_await send(key);
+  }
+}
+
+TlsDomainResults TlsReports::reportable(const TlsDomainResults& results) const {
+  TlsDomainResults out = results;
+  if (testing_.contains(results.domain)) {
+    std::erase_if(out.policies, [](const TlsPolicyCounts& counts) {
+      return counts.applied.type == TlsPolicyType::kNoPolicyFound;
+    });
+  }
+  return out;
+}
+
+// The domain's results are told, or nobody wants them: they go.
+Task<> TlsReports::send(Key key) {
+  const TlsDomainResults* const found = results_.find(key.first, key.second);
+  if (found == nullptr) co_return;
+  const TlsDomainResults results = reportable(*found);
+  bool over = results.policies.empty();
+  if (!over) {
+    Task<StatusOr<std::vector<std::string>>> asking =
+        home_.resolver().texts("_smtp._tls." + key.second);
+    const StatusOr<std::vector<std::string>> texts = co_await std::move(asking);
+    if (home_.draining()) co_return;
+    if (!texts.ok()) {
+      over = try_again(key, "its TXT record cannot be looked up: " + message_of(texts.status()),
+                       kLookAgain);
+      if (!over) co_return;
+    } else if (const auto targets = parse_tls_report_record(*texts)) {
+      if (!targets->urls.empty()) say_https(key);
+      if (!targets->addresses.empty()) {
+        const Status dropped = co_await drop(results, targets->addresses);
+        if (dropped.ok()) {
+          log(LogLevel::kInfo,
+              words_of(key.first, key.second) + ": goes to " + join(targets->addresses, ", "));
+        } else if (!try_again(key, message_of(dropped), kDropAgain)) {
+          co_return;
+        }
+      }
+    }
+  }
+  again_at_.erase(key);
+  results_.remove(key.first, key.second);
+}
+
+// False: later. True: it has been tried for long enough, and is given up.
+bool TlsReports::try_again(const Key& key, const std::string& why, Duration pause) {
+  const WallTime now = home_.wall_now();
+  const bool last = now > begin_of(key.first + 1) + kGiveUp;
+  const bool first = !again_at_.contains(key);
+  if (last || first) {
+    log(LogLevel::kWarning,
+        words_of(key.first, key.second) + " " + (last ? "is given up" : "waits") + ": " + why);
+  }
+  again_at_[key] = now + pause;
+  return last;
+}
+
+void TlsReports::say_https(const Key& key) {
+  const TlsDay today = tls_day_of(home_.wall_now());
+  if (std::exchange(https_said_, today) == today) return;
+  log(LogLevel::kInfo, words_of(key.first, key.second) +
+                           ": it wants it by https, which is not sent; nor today to others");
+}
+
+// As whoever drops a job does: under a name that nobody takes, then renamed.
+Task<Status> TlsReports::drop(TlsDomainResults results, std::vector<std::string> recipients) {
+  const SpoolPaths& spool = home_.peers().spool;
+  const std::string name = tls_report_job_name(results);
+  const std::string hidden = spool.incoming_job("." + name);
+  const TlsReportFiles made = tls_report_files(results, recipients, home_.config());
+  const Status directory = home_.io().make_directory(hidden, 0750);
+  if (!directory.ok()) co_return directory;
+  const auto files = std::make_unique<FileTasks>(home_.loop());
+  const std::pair<std::string, const std::string*> parts[] = {
+      {"message.eml", &made.message}, {"list.csv", &made.list}, {"job.toml", &made.job_toml}};
+  for (const auto& [file, octets] : parts) {
+    const std::string path = SpoolPaths::child(hidden, file);
+    const Status written = co_await files->write_durably(path, *octets);
+    if (!written.ok()) co_return written;
+  }
+  const Status renamed = home_.io().rename(hidden, spool.incoming_job(name));
+  if (!renamed.ok()) co_return renamed;
+  const Status synced = co_await files->sync_directory(spool.incoming);
+  co_return synced;
+}
+
+}  // namespace sluice
