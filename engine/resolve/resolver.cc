@@ -4,6 +4,8 @@
 #include <optional>
 
 #include "engine/base/defect.h"
+#include "engine/base/status.h"
+#include "engine/base/strings.h"
 #include "resolver_cache/mx.h"
 
 namespace sluice {
@@ -143,16 +145,49 @@ Task<StatusOr<std::vector<std::string>>> Resolver::texts(std::string name) {
   std::vector<std::string> texts;
   const std::optional<std::string> canonical = resolver_cache::canonical_name(name);
   if (!canonical || canonical->empty()) co_return texts;  // no such name can have one
-  ++routes_open_;
-  Finding finding;
-  if (!find_now(*canonical, RecordType::kTxt, finding)) {
-    Task<Finding> asking = fetch(*canonical, RecordType::kTxt);
-    finding = co_await std::move(asking);
-  }
-  if (--routes_open_ == 0 && closing_) routes_ended_.notify();
+  Task<Finding> asking = find(*canonical, RecordType::kTxt);
+  Finding finding = co_await std::move(asking);
   if (finding.kind == AnswerKind::kFailed) co_return unavailable(finding.detail);
   for (resolver_cache::Item& item : finding.items) texts.push_back(std::move(item.data));
   co_return texts;
+}
+
+Task<StatusOr<std::vector<IpAddress>>> Resolver::addresses_of_web(std::string host) {
+  std::vector<IpAddress> addresses;
+  const std::optional<std::string> name = resolver_cache::canonical_name(host);
+  if (!name || name->empty()) co_return unavailable(escaped(host) + " is no name of a host");
+  std::string why = *name + " has no address that may be used";
+  for (const RecordType type : {RecordType::kA, RecordType::kAaaa}) {
+    const bool wanted = type == RecordType::kA || options_.policy.use_ipv6;
+    if (!wanted && !addresses.empty()) continue;
+    Task<Finding> asking = find(*name, type);
+    const Finding finding = co_await std::move(asking);
+    if (finding.kind == AnswerKind::kFailed) why = *name + ": " + finding.detail;
+    for (const resolver_cache::Item& item : finding.items) {
+      const std::optional<IpAddress> address = address_of(item);
+      if (!address || refusal_of(*address, true, options_.policy) != nullptr) continue;
+      addresses.push_back(*address);
+    }
+  }
+  if (addresses.empty()) co_return unavailable(why);
+  co_return addresses;
+}
+
+// Of who is outside of any route: close() waits for it.
+Task<Finding> Resolver::find(std::string name, RecordType type) {
+  Finding finding;
+  if (closing_) {
+    finding.kind = AnswerKind::kFailed;
+    finding.detail = "the resolver is closing";
+    co_return finding;
+  }
+  ++routes_open_;
+  if (!find_now(name, type, finding)) {
+    Task<Finding> asking = fetch(std::move(name), type);
+    finding = co_await std::move(asking);
+  }
+  if (--routes_open_ == 0 && closing_) routes_ended_.notify();
+  co_return finding;
 }
 
 Task<RoutePtr> Resolver::route_name(std::string name, RouteTrace* trace) {

@@ -5,8 +5,8 @@
 // answers by route_policy.h. Where the options say so it adds what TLS must prove: the exchangers'
 // TLSA records (dane.h) and the domain's MTA-STS policy (sts_store.h).
 //
-// OWNERSHIP. Loop, Lookup, Cache, StsStore and StsFetcher outlive the resolver, and the store
-//   outlives the fetcher; close() must have been awaited before it dies. A Route is immutable and
+// OWNERSHIP. Loop, Lookup, Cache, StsStore and WebClient outlive the resolver, and the store
+//   outlives the client; close() must have been awaited before it dies. A Route is immutable and
 //   may cross shards.
 // THREAD. One per shard, on its thread. Between turns of the shard's loop (no coroutine is running)
 //   the shard calls before_block(), always or when the next turn may block: entries that the cache
@@ -48,8 +48,8 @@
 
 namespace sluice {
 
-class StsFetcher;
 class StsStore;
+class WebClient;
 
 struct ResolverOptions {
   RoutePolicy policy;
@@ -61,11 +61,11 @@ struct ResolverOptions {
   uint16_t smtp_port = 25;
   // Both, or no MTA-STS.
   StsStore* sts_store = nullptr;
-  StsFetcher* sts_fetcher = nullptr;
+  WebClient* web = nullptr;
   Duration sts_wait = std::chrono::seconds(5);
 };
 // From [dns], [smtp], [tls] and the sources: IPv6 only where a source names an IPv6 address, IPv4
-// unless every source names IPv6 addresses alone. Without MTA-STS, whose store and fetcher are the
+// unless every source names IPv6 addresses alone. Without MTA-STS, whose store and client are the
 // caller's.
 ResolverOptions resolver_options_of(const Configuration& configuration);
 // For the process's one cache. `seed` may be any number, the same for the same run.
@@ -89,6 +89,11 @@ class Resolver {
   // The strings of a name's TXT records; none where it has none. Unavailable: nothing is known now.
   // `name` as in route(). The task must be awaited to its end.
   Task<StatusOr<std::vector<std::string>>> texts(std::string name);
+
+  // Where that host of the web may be connected to, by the rules for exchangers: at least one. IPv6
+  // ones only for who sends by it, or where the host has no other. Unavailable: there is none, or
+  // nothing is known now: why. `host` as in route(). The task must be awaited to its end.
+  Task<StatusOr<std::vector<IpAddress>>> addresses_of_web(std::string host);
 
   // Closes the Lookup; routes under way end soon (deferred), later ones at once. Returns when none
   // is left.
@@ -127,6 +132,7 @@ class Resolver {
   };
 
   Task<RoutePtr> route_name(std::string name, RouteTrace* trace);
+  Task<Finding> find(std::string name, RecordType type);
   Task<> find_addresses(std::shared_ptr<Addresses> addresses, bool ipv4, bool ipv6);
   Task<> find_address(std::shared_ptr<Addresses> addresses, size_t host, Family family);
 

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "engine/resolve/resolver.h"
-#include "engine/resolve/sts_fetch.h"
 #include "engine/resolve/sts_policy.h"
 #include "engine/resolve/sts_store.h"
+#include "engine/resolve/sts_web.h"
 
 namespace sluice {
 namespace {
@@ -47,7 +47,7 @@ struct Resolver::StsAsking {
 
 // Null where MTA-STS is off, and for a domain too long to have a policy.
 std::shared_ptr<Resolver::StsAsking> Resolver::begin_sts(const std::string& domain) {
-  if (options_.sts_store == nullptr || options_.sts_fetcher == nullptr) return nullptr;
+  if (options_.sts_store == nullptr || options_.web == nullptr) return nullptr;
   const std::optional<std::string> name = resolver_cache::canonical_name("_mta-sts." + domain);
   if (!name) return nullptr;
   auto asking = std::make_shared<StsAsking>(loop_);
@@ -89,40 +89,26 @@ Task<> Resolver::end_sts(std::shared_ptr<StsAsking> asking, std::string domain, 
 }
 
 Task<> Resolver::fetch_sts(std::string domain, std::string id, WallTime begun) {
-  StsRequest request;
-  request.domain = domain;
   StsFetched trouble;
-  trouble.detail = "the policy's host has no address that may be used";
-  const std::optional<std::string> host = resolver_cache::canonical_name("mta-sts." + domain);
   if (sts_fetches_open_ >= kStsFetchesMax) {
     trouble.kind = StsFetched::Kind::kNotAsked;
-  } else if (host) {
-    ++sts_fetches_open_;
-    for (const RecordType type : {RecordType::kA, RecordType::kAaaa}) {
-      // The other family only for who sends by it, or where the host has no address.
-      const bool wanted = type == RecordType::kA || options_.policy.use_ipv6;
-      if (!wanted && !request.addresses.empty()) continue;
-      Task<Finding> looking = fetch(*host, type);
-      const Finding finding = co_await std::move(looking);
-      if (finding.kind == AnswerKind::kFailed) trouble.detail = finding.detail;
-      for (const resolver_cache::Item& item : finding.items) {
-        const std::optional<IpAddress> address = address_of(item);
-        if (!address || refusal_of(*address, true, options_.policy) != nullptr) continue;
-        request.addresses.push_back(*address);
-      }
-    }
-    --sts_fetches_open_;
-  }
-  if (closing_) trouble.kind = StsFetched::Kind::kNotAsked;
-  if (closing_ || request.addresses.empty()) {
     options_.sts_store->take(domain, id, begun, trouble);
     co_return;
   }
-  StsFetcher::Done done = [store = options_.sts_store, domain, id,
-                           begun](const StsFetched& fetched) {
-    store->take(domain, id, begun, fetched);
+  ++sts_fetches_open_;
+  Task<StatusOr<std::vector<IpAddress>>> looking = addresses_of_web(sts_host_of(domain));
+  StatusOr<std::vector<IpAddress>> addresses = co_await std::move(looking);
+  --sts_fetches_open_;
+  if (closing_) trouble.kind = StsFetched::Kind::kNotAsked;
+  if (closing_ || !addresses.ok()) {
+    trouble.detail = message_of(addresses.status());
+    options_.sts_store->take(domain, id, begun, trouble);
+    co_return;
+  }
+  WebClient::Done done = [store = options_.sts_store, domain, id, begun](WebAnswer answer) {
+    store->take(domain, id, begun, sts_fetched_of(domain, std::move(answer)));
   };
-  options_.sts_fetcher->fetch(std::move(request), std::move(done));
+  options_.web->ask(sts_request(domain, *std::move(addresses)), std::move(done));
 }
 
 }  // namespace sluice

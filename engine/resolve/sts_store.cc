@@ -53,6 +53,11 @@ StsAdvice StsStore::consult(std::string_view domain, const StsRecord& record, Wa
   return advice;
 }
 
+std::vector<StsFailure> StsStore::take_failures() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return std::exchange(failures_, {});
+}
+
 void StsStore::take(std::string_view domain, const std::string& id, WallTime begun,
                     const StsFetched& fetched) {
   StatusOr<StsPolicy> policy = invalid(fetched.detail);
@@ -65,7 +70,9 @@ void StsStore::take(std::string_view domain, const std::string& id, WallTime beg
   entry->fetching = false;
   if (fetched.kind == StsFetched::Kind::kNotAsked) return;
   if (!policy.ok()) {
-    fail(*entry, id, begun, message_of(policy.status()));
+    const bool invalid_text = fetched.kind == StsFetched::Kind::kText;
+    fail(*entry, id, begun, invalid_text ? StsFault::kInvalid : fetched.fault,
+         message_of(policy.status()));
     return;
   }
   policy->id = id;
@@ -157,11 +164,11 @@ StsStore::Entry& StsStore::find_or_add(std::string_view domain) {
   return entry;
 }
 
-void StsStore::end_overdue(Entry& entry, WallTime now) const {
+void StsStore::end_overdue(Entry& entry, WallTime now) {
   if (!entry.fetching) return;
   if (apart(now, entry.fetching_since) < limits_.pending_max) return;
   entry.fetching = false;
-  fail(entry, entry.fetching_id, now, "it took too long");
+  fail(entry, entry.fetching_id, now, StsFault::kFetch, "it took too long");
 }
 
 bool StsStore::may_fetch(const Entry& entry, const std::string& id, WallTime now) const {
@@ -184,7 +191,11 @@ bool StsStore::is_refresh_due(const StsPolicy& policy, WallTime now) const {
   return now - policy.fetched >= std::min(policy.max_age / 2, limits_.refresh_max);
 }
 
-void StsStore::fail(Entry& entry, const std::string& id, WallTime begun, std::string reason) const {
+void StsStore::fail(Entry& entry, const std::string& id, WallTime begun, StsFault fault,
+                    std::string reason) {
+  if (failures_.size() < limits_.failures_max) {
+    failures_.push_back({entry.domain, fault, reason});
+  }
   if (entry.tried_id != id) entry.failures = 0;
   entry.tried_id = id;
   Duration pause = limits_.retry_min;

@@ -6,8 +6,7 @@
 //     its id is that of the policy that holds   nothing, or a refresh once half of max_age or a day
 //                                               has gone by, whichever is sooner
 //     another id, or nothing holds              a fetch; mail of that domain is held for it
-//     (pending) the fetch fails                           what holds goes on holding; that id is
-//     not fetched
+//     the fetch of it fails                     what holds goes on holding; that id is not fetched
 //                                               again for 5 minutes, doubling to an hour, and no
 //                                               mail is held for it any more
 //   One fetch per domain at a time in the whole process.
@@ -18,8 +17,7 @@
 // ERRORS. None.
 // DISK. saved() and restore() are values; the caller keeps them (sts_file.h).
 // LIMITS. `domains_max` and `bytes_max`; who was not asked for the longest goes first, but not
-// while
-//   it is fetched. Who claimed a fetch and never came back: after `pending_max` it counts as
+//   while it is fetched. Who claimed a fetch and never came back: after `pending_max` it counts as
 //   failed.
 // BUGS. A domain that withdraws its TXT record without a policy of mode none is held to its old
 //   policy until that ends, as the RFC wants it; there is no refresh without a TXT record.
@@ -35,7 +33,7 @@
 #include "engine/base/strings.h"
 #include "engine/base/time.h"
 #include "engine/model/sts.h"
-#include "engine/resolve/sts_fetch.h"
+#include "engine/resolve/sts_web.h"
 
 namespace sluice {
 
@@ -46,6 +44,7 @@ struct StsLimits {
   Duration retry_max = std::chrono::hours(1);
   Duration refresh_max = std::chrono::hours(24);
   Duration pending_max = std::chrono::seconds(90);
+  size_t failures_max = 0;  // that wait for take_failures(); further ones are not told
 };
 
 // What the TXT record says, as far as it is known.
@@ -63,6 +62,14 @@ struct StsAdvice {
   StsPolicyPtr policy;   // holds now; null: none
   bool fetch = false;    // the caller fetches, and says take() once
   bool pending = false;  // a fetch is under way that mail is to be held for
+};
+
+// A fetch that gave no policy.
+struct StsFailure {
+  std::string domain;
+  StsFault fault = StsFault::kFetch;
+  std::string reason;
+  friend bool operator==(const StsFailure&, const StsFailure&) = default;
 };
 
 // A policy that outlives the process.
@@ -86,6 +93,9 @@ class StsStore {
             const StsFetched& fetched);
   // For people: what is known of the domain and how the last fetch ended; empty: nothing.
   std::string describe(std::string_view domain, WallTime now) const;
+
+  // Since the last call, in order.
+  std::vector<StsFailure> take_failures();
 
   // What holds at `now`, by domain.
   std::vector<SavedStsPolicy> saved(WallTime now) const;
@@ -113,11 +123,12 @@ class StsStore {
 
   Entry* find(std::string_view domain);
   Entry& find_or_add(std::string_view domain);
-  void end_overdue(Entry& entry, WallTime now) const;
+  void end_overdue(Entry& entry, WallTime now);
   bool may_fetch(const Entry& entry, const std::string& id, WallTime now) const;
   bool holds_mail(Entry& entry, const std::string& id, WallTime now) const;
   bool is_refresh_due(const StsPolicy& policy, WallTime now) const;
-  void fail(Entry& entry, const std::string& id, WallTime begun, std::string reason) const;
+  void fail(Entry& entry, const std::string& id, WallTime begun, StsFault fault,
+            std::string reason);
   void set_policy(Entry& entry, StsPolicyPtr policy);
   void make_room();
 
@@ -125,6 +136,7 @@ class StsStore {
   mutable std::mutex mutex_;  // guards all below
   Entries entries_;
   StringMap<Entries::iterator> by_domain_;
+  std::vector<StsFailure> failures_;
   uint64_t bytes_ = 0;
   uint64_t version_ = 0;
 };

@@ -14,7 +14,7 @@
 #include "engine/base/strings.h"
 #include "engine/connect/tls_openssl.h"
 #include "engine/resolve/cares_lookup.h"
-#include "engine/resolve/curl_sts_fetch.h"
+#include "engine/resolve/curl_web.h"
 #include "engine/resolve/sts_store.h"
 #include "engine/ring/gate.h"
 #include "engine/ring/loop.h"
@@ -119,23 +119,29 @@ std::string Engine::describe_limits() const {
          " answers not yet synced; `sluice status` counts both as in_flight";
 }
 
-Status Engine::prepare_sts() {
+Status Engine::prepare_web() {
+  // That TLS reports are to tell and shard 0 has not fetched: those of a minute.
+  constexpr size_t kStsFailuresMax = 4'096;
   // A rule may want it for some sites alone.
   const ShapingRules& rules = config().shaping;
   const auto wants = [](const ShapingRule& rule) { return rule.enable_mta_sts == true; };
-  if (!config().tls.mta_sts && std::none_of(rules.begin(), rules.end(), wants)) return {};
-  CurlStsOptions options;
+  const bool sts = config().tls.mta_sts || std::any_of(rules.begin(), rules.end(), wants);
+  if (!sts && config().tls.report_from.empty()) return {};
+  CurlWebOptions options;
   options.ca_file = config().tls.ca_file;
   options.allowed_networks = config().smtp.allowed_networks;
-  sts_store_ = std::make_unique<StsStore>();
-  ASSIGN_OR_RETURN(sts_fetcher_, CurlStsFetcher::create(options));
+  ASSIGN_OR_RETURN(web_, CurlWeb::create(options));
+  peers_->web = web_.get();
+  if (!sts) return {};
+  StsLimits limits;
+  if (!config().tls.report_from.empty()) limits.failures_max = kStsFailuresMax;
+  sts_store_ = std::make_unique<StsStore>(limits);
   peers_->sts_store = sts_store_.get();
-  peers_->sts_fetcher = sts_fetcher_.get();
   return {};
 }
 
 Status Engine::start() {
-  RETURN_IF_ERROR(prepare_sts());
+  RETURN_IF_ERROR(prepare_web());
   for (uint32_t number = 0; number < peers_->shard_count; ++number) {
     threads_.push_back(std::make_unique<Thread>());
     threads_.back()->number = number;

@@ -27,8 +27,8 @@
 
 namespace sluice {
 
-class StsFetcher;
 class StsStore;
+class WebClient;
 
 // Cores that this process may run on.
 uint32_t usable_cores();
@@ -106,7 +106,7 @@ class Engine {
   std::string describe_limits() const;
 
  private:
-  Status prepare_sts();
+  Status prepare_web();
   struct Thread;
   void run_shard(Thread& thread);
   // Runs `query` on a shard's thread and waits for it.
@@ -114,9 +114,9 @@ class Engine {
   // Runs `start` on shard 0's thread and waits for the reply that it is given.
   Status ask_intake(std::function<void(Intake&, Intake::Reply)> start);
 
-  // The store outlives the fetcher, which outlives the shards; null: MTA-STS is off.
+  // The store outlives the client, which outlives the shards; null as in Peers.
   std::unique_ptr<StsStore> sts_store_;
-  std::unique_ptr<StsFetcher> sts_fetcher_;
+  std::unique_ptr<WebClient> web_;
   std::unique_ptr<Peers> peers_;
   std::unique_ptr<resolver_cache::Cache> cache_;
   std::vector<std::unique_ptr<Thread>> threads_;

@@ -24,8 +24,8 @@ namespace sluice {
 
 class Intake;
 class Shard;
-class StsFetcher;
 class StsStore;
+class WebClient;
 struct Job;
 
 struct Peers {
@@ -38,9 +38,10 @@ struct Peers {
   const TickClock clock;
   // Set before the first shard is made.
   SenderKeys keys;
-  // Null: MTA-STS is off. Both outlive the shards.
+  // Null: MTA-STS is off.
   StsStore* sts_store = nullptr;
-  StsFetcher* sts_fetcher = nullptr;
+  // Null: neither MTA-STS nor TLS reports. Both outlive the shards.
+  WebClient* web = nullptr;
   // Filled in by each shard's constructor, before the first turn of any.
   std::vector<Shard*> shards;
   // Cursors that wait at the sites of each shard, counted by who sends them there and by who uses

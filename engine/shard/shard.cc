@@ -33,7 +33,7 @@ uint32_t share_of_connections(const Peers& peers) {
 ResolverOptions resolver_options(const Peers& peers) {
   ResolverOptions options = resolver_options_of(peers.config);
   options.sts_store = peers.sts_store;
-  options.sts_fetcher = peers.sts_fetcher;
+  options.web = peers.web;
   return options;
 }
 
@@ -164,7 +164,8 @@ void Shard::receive_domain(const SegmentPtr& segment, const IndexPtr& index, uin
     return;
   }
   SiteEntry& entry = site_of(route, index->domain(domain));
-  const LaneTerms terms = terms_of(job.spec.tls, index->domain(domain), *route);
+  const LaneTerms terms =
+      terms_of(job.spec.tls, index->domain(domain), *route, !config().tls.report_from.empty());
   OpenSegment& open = open_segment(segment);
   hold(open, 1);
   indexes_.add(open, index);

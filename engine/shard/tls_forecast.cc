@@ -61,7 +61,7 @@ LaneTerms terms_in_force(const LaneTerms& terms, const SitePolicy& site,
 std::vector<TlsForecast> forecast_tls(const Shaping& shaping, std::string_view domain,
                                       const Route& route, const Configuration& config) {
   std::vector<TlsForecast> all;
-  const LaneTerms terms = terms_of(TlsPolicy::kNone, domain, route);
+  const LaneTerms terms = terms_of(TlsPolicy::kNone, domain, route, false);
   for (const Exchanger& exchanger : route.exchangers) {
     std::vector<TlsForecast> of_sources;
     for (const Source& source : config.sources) {

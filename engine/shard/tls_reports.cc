@@ -50,12 +50,30 @@ void TlsReports::add(const TlsResult& result) {
 Task<> TlsReports::run() {
   co_await load();
   while (!home_.draining()) {
+    take_failures();
     co_await send_due();
     co_await save();
     if (home_.draining()) break;
     co_await pause_.lasting(kSaveInterval);
   }
+  take_failures();
   co_await save();
+}
+
+// Of the fetches of MTA-STS policies.
+void TlsReports::take_failures() {
+  StsStore* const store = home_.peers().sts_store;
+  if (store == nullptr) return;
+  for (StsFailure& failure : store->take_failures()) {
+    TlsResult result;
+    result.domain = std::move(failure.domain);
+    result.applied.type = TlsPolicyType::kSts;
+    TlsFailed failed;
+    failed.result = tls_result_type(failure.fault);
+    failed.reason = std::move(failure.reason);
+    result.failed = std::move(failed);
+    add(result);
+  }
 }
 
 Task<> TlsReports::load() {
@@ -107,83 +125,84 @@ Task<> TlsReports::send_due() {
   const WallTime now = home_.wall_now();
   std::vector<Key> due;
   for (const Key& key : results_.ended(tls_day_of(now))) {
-    const auto again = again_at_.find(key);
+    const auto waiting = waiting_.find(key);
     if (now < begin_of(key.first + 1) + tls_report_delay(key.second)) continue;
-    if (again == again_at_.end() || again->second <= now) due.push_back(key);
+    if (waiting == waiting_.end() || waiting->second.again_at <= now) due.push_back(key);
   }
   if (due.empty()) co_return;
-  testing_.clear();
-  if (const StsStore* const store = home_.peers().sts_store; store != nullptr) {
-    for (const SavedStsPolicy& saved : store->saved(now)) {
-      if (saved.policy.mode == StsMode::kTesting) testing_.insert(saved.domain);
-    }
-  }
   for (const Key& key : due) {
     if (home_.draining()) co_return;
     co_await send(key);
   }
 }
 
-TlsDomainResults TlsReports::reportable(const TlsDomainResults& results) const {
-  TlsDomainResults out = results;
-  if (testing_.contains(results.domain)) {
-    std::erase_if(out.policies, [](const TlsPolicyCounts& counts) {
-      return counts.applied.type == TlsPolicyType::kNoPolicyFound;
-    });
-  }
-  return out;
-}
-
 // The domain's results are told, or nobody wants them: they go.
 Task<> TlsReports::send(Key key) {
   const TlsDomainResults* const found = results_.find(key.first, key.second);
   if (found == nullptr) co_return;
-  const TlsDomainResults results = reportable(*found);
-  bool over = results.policies.empty();
-  if (!over) {
-    Task<StatusOr<std::vector<std::string>>> asking =
-        home_.resolver().texts("_smtp._tls." + key.second);
-    const StatusOr<std::vector<std::string>> texts = co_await std::move(asking);
-    if (home_.draining()) co_return;
-    if (!texts.ok()) {
-      over = try_again(key, "its TXT record cannot be looked up: " + message_of(texts.status()),
-                       kLookAgain);
-      if (!over) co_return;
-    } else if (const auto targets = parse_tls_report_record(*texts)) {
-      if (!targets->urls.empty()) say_https(key);
-      if (!targets->addresses.empty()) {
-        const Status dropped = co_await drop(results, targets->addresses);
-        if (dropped.ok()) {
-          log(LogLevel::kInfo,
-              words_of(key.first, key.second) + ": goes to " + join(targets->addresses, ", "));
-        } else if (!try_again(key, message_of(dropped), kDropAgain)) {
-          co_return;
-        }
-      }
+  const TlsDomainResults results = *found;
+  Task<StatusOr<std::vector<std::string>>> asking =
+      home_.resolver().texts("_smtp._tls." + key.second);
+  const StatusOr<std::vector<std::string>> texts = co_await std::move(asking);
+  if (home_.draining()) co_return;
+  bool over = false;
+  if (texts.ok()) {
+    Task<bool> telling = tell(key, results, parse_tls_report_record(*texts));
+    over = co_await std::move(telling);
+  } else {
+    over = try_again(key, "its TXT record cannot be looked up: " + message_of(texts.status()),
+                     kLookAgain);
+  }
+  if (!over) co_return;
+  waiting_.erase(key);
+  results_.remove(key.first, key.second);
+}
+
+// False: not all of them have it yet.
+Task<bool> TlsReports::tell(Key key, TlsDomainResults results,
+                            std::optional<TlsReportTargets> targets) {
+  if (!targets) co_return true;
+  Waiting& waiting = waiting_[key];  // stays: nobody else takes it away
+  bool over = true;
+  const std::string by_mail = join(targets->addresses, ", ");
+  if (!by_mail.empty() && !waiting.told.contains(by_mail)) {
+    Task<Status> dropping = drop(results, targets->addresses);
+    const Status dropped = co_await std::move(dropping);
+    if (dropped.ok()) {
+      waiting.told.insert(by_mail);
+      log(LogLevel::kInfo, words_of(key.first, key.second) + ": goes to " + by_mail);
+    } else {
+      over = try_again(key, message_of(dropped), kDropAgain);
     }
   }
-  again_at_.erase(key);
-  results_.remove(key.first, key.second);
+  for (const std::string& url : targets->urls) {
+    if (waiting.told.contains(url)) continue;
+    Task<Status> posting = post(results, url);
+    const Status posted = co_await std::move(posting);
+    if (home_.draining()) co_return false;
+    if (posted.ok()) {
+      waiting.told.insert(url);
+      log(LogLevel::kInfo, words_of(key.first, key.second) + ": posted to " + escaped(url));
+    } else {
+      const bool last = try_again(key, message_of(posted), kLookAgain);
+      over = over && last;
+    }
+  }
+  co_return over;
 }
 
 // False: later. True: it has been tried for long enough, and is given up.
 bool TlsReports::try_again(const Key& key, const std::string& why, Duration pause) {
   const WallTime now = home_.wall_now();
   const bool last = now > begin_of(key.first + 1) + kGiveUp;
-  const bool first = !again_at_.contains(key);
+  Waiting& waiting = waiting_[key];
+  const bool first = waiting.again_at == WallTime{};
   if (last || first) {
     log(LogLevel::kWarning,
         words_of(key.first, key.second) + " " + (last ? "is given up" : "waits") + ": " + why);
   }
-  again_at_[key] = now + pause;
+  waiting.again_at = now + pause;
   return last;
-}
-
-void TlsReports::say_https(const Key& key) {
-  const TlsDay today = tls_day_of(home_.wall_now());
-  if (std::exchange(https_said_, today) == today) return;
-  log(LogLevel::kInfo, words_of(key.first, key.second) +
-                           ": it wants it by https, which is not sent; nor today to others");
 }
 
 // As whoever drops a job does: under a name that nobody takes, then renamed.

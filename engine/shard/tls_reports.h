@@ -1,26 +1,31 @@
 // TLS reports (RFC 8460): gathers what became of sessions, and tells the domains that ask.
 //
 // PURPOSE. note_tls_*() are said by deliveries, on any shard; what they say comes to the one
-//   TlsReports, on shard 0. When a day of UTC is over it asks each domain's TXT record, makes the
-//   reports of those that want one by mail, and drops each as a job into incoming/.
+//   TlsReports, on shard 0. When a day of UTC is over it asks each domain's TXT record and makes
+//   the reports of those that want one: by mail it drops a job into incoming/, by https: it posts.
 // WHAT COUNTS. A session that went by a policy other than "none", once: for the domain of the
 //   first message that it carries, else, when it fails before that, for the domain whose MTA-STS
 //   policy it went by, or one of the site's. Sessions that are in clear because TLS failed there a
 //   while ago, and those that begin with a report, do not count.
 // WHEN. A report goes at a time within kSpread after the day's end that is the domain's own. One
-//   whose TXT record cannot be looked up is tried again every hour, until kGiveUp after the end.
+//   whose TXT record cannot be looked up, or that its web server does not take (status 2xx), is
+//   tried again every hour, until kGiveUp after the end; a web server that failed rests for all
+//   reports. Its certificate is not asked for (RFC 8460 §3): a report tells of broken ones.
 // OWNERSHIP. The home shard outlives it. run() must have ended before it dies.
 // THREAD. Shard 0's, but for note_tls_*(): the shard's of the lane.
 // ERRORS. What cannot be written is logged and tried again.
 // LIMITS. TlsResultLimits; results are lost while shard 0's mailbox is full. Saved every
 //   kSaveInterval and at the end: a crash loses what came since. A crash between the drop of a
-//   report and that may send it twice, under the same report-id.
-// BUGS. A domain whose MTA-STS policy is in testing mode gets no results under "no-policy-found",
-//   and none under "sts": what it showed was not compared with the policy. Failures to fetch a
-//   policy are not told. An https: address gets no report: one log line a day says so.
+//   report and that may send it twice, under the same report-id, and so does the next start while
+//   one of several targets has failed. Reports are posted one after another.
+//   A domain whose MTA-STS policy is in testing mode has connections of its own, whose sessions are
+//   never resumed: each is looked at as if the policy were enforced.
+//   A fetch of an MTA-STS policy that fails counts as a failed session of its own, though mail goes
+//   on without the policy.
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -30,6 +35,8 @@
 #include "engine/model/tls.h"
 #include "engine/record/tls_report.h"
 #include "engine/record/tls_results.h"
+#include "engine/resolve/sts_web.h"
+#include "engine/resolve/web.h"
 #include "engine/ring/pause.h"
 #include "engine/ring/task.h"
 
@@ -55,31 +62,40 @@ class TlsReports {
  private:
   using Key = std::pair<TlsDay, std::string>;
 
+  void take_failures();
   Task<> load();
   Task<> save();
   Task<> send_due();
   Task<> send(Key key);
+  Task<bool> tell(Key key, TlsDomainResults results, std::optional<TlsReportTargets> targets);
   Task<Status> drop(TlsDomainResults results, std::vector<std::string> recipients);
-  TlsDomainResults reportable(const TlsDomainResults& results) const;
+  Task<Status> post(TlsDomainResults results, std::string url);
+  Task<WebAnswer> ask_web(WebRequest request);
   bool try_again(const Key& key, const std::string& why, Duration pause);
-  void say_https(const Key& key);
+
+  // A report that is to be tried again.
+  struct Waiting {
+    WallTime again_at{};         // not before
+    std::set<std::string> told;  // targets that have it
+  };
 
   Shard& home_;
   Pause pause_;
   TlsResults results_;
-  uint64_t saved_ = 0;                // TlsResults::version()
-  uint64_t left_out_ = 0;             // said already
-  std::map<Key, WallTime> again_at_;  // not before
-  std::set<std::string> testing_;     // domains whose MTA-STS policy is in testing mode
-  TlsDay https_said_ = 0;
+  uint64_t saved_ = 0;     // TlsResults::version()
+  uint64_t left_out_ = 0;  // said already
+  std::map<Key, Waiting> waiting_;
+  std::map<std::string, WallTime> resting_;  // web servers that failed, until then
+  std::set<std::string> testing_;            // domains whose MTA-STS policy is in testing mode
   std::string complaint_;
 };
 
 // When the report of a domain goes, after its day's end.
 Duration tls_report_delay(const std::string& domain);
 
-// The result type of RFC 8460 §4.3.
+// The result types of RFC 8460 §4.3.
 const char* tls_result_type(TlsFailureKind kind);
+const char* tls_result_type(StsFault fault);
 
 // The exchanger was not tried: what TLS must be there cannot be. REQUIRES: the plan skips it.
 void note_tls_skip(Shard& shard, const Lane& lane, const Connection& connection);

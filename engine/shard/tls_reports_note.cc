@@ -1,6 +1,7 @@
 // What deliveries say of their sessions for TLS reports.
 #include <string_view>
 
+#include "engine/resolve/sts_policy.h"
 #include "engine/shard/intake.h"
 #include "engine/shard/shard.h"
 #include "engine/shard/targets.h"
@@ -57,12 +58,15 @@ TlsApplied sts_of(const Lane& lane) {
   return applied;
 }
 
+// By an MTA-STS policy in testing mode.
+bool is_tested(const Connection& c) { return c.tls_plan.demand.peer != nullptr; }
+
 TlsResult result_of(const Lane& lane, const Connection& c) {
   TlsResult result;
   result.domain = lane.terms().domain.empty() ? lane.site().domain : lane.terms().domain;
   const std::string_view policy = c.tls_plan.policy;
   if (policy == "dane") result.applied = dane_of(c);
-  if (policy == "mta-sts") result.applied = sts_of(lane);
+  if (policy == "mta-sts" || is_tested(c)) result.applied = sts_of(lane);
   return result;
 }
 
@@ -81,6 +85,24 @@ void fail(Shard& shard, const Lane& lane, const Connection& c, std::string_view 
     }
   }
   result.failed = std::move(failed);
+}
+
+// What an enforced policy would have made fail.
+void test(Shard& shard, const Lane& lane, const Connection& c, TlsResult& result) {
+  const StsPolicyPtr policy = lane.terms().sts;
+  const TlsPeer& peer = *c.tls_plan.demand.peer;
+  const WallTime now = shard.wall_now();
+  if (policy != nullptr && !sts_matches(*policy, c.exchanger)) {
+    fail(shard, lane, c, kMisfit, "the domain's MTA-STS policy does not name it", result);
+  } else if (!peer.trusted) {
+    const bool expired = peer.valid_until < now || peer.valid_from > now;
+    const auto kind = expired ? TlsFailureKind::kExpired : TlsFailureKind::kNotTrusted;
+    fail(shard, lane, c, tls_result_type(kind), "certificate " + peer.subject + ": " + peer.why_not,
+         result);
+  } else if (peer.fits.empty()) {
+    fail(shard, lane, c, tls_result_type(TlsFailureKind::kHostMismatch),
+         "certificate " + peer.subject + ": not for " + c.exchanger, result);
+  }
 }
 
 void tell_failure(Shard& shard, const Lane& lane, const Connection& c, std::string_view type,
@@ -114,6 +136,18 @@ const char* tls_result_type(TlsFailureKind kind) {
       return "validation-failure";
   }
   return "validation-failure";
+}
+
+const char* tls_result_type(StsFault fault) {
+  switch (fault) {
+    case StsFault::kFetch:
+      return "sts-policy-fetch-error";
+    case StsFault::kInvalid:
+      return "sts-policy-invalid";
+    case StsFault::kCertificate:
+      return "sts-webpki-invalid";
+  }
+  return "sts-policy-fetch-error";
 }
 
 void Peers::tls_result(TlsResult result) {
@@ -161,6 +195,8 @@ bool note_tls_session(Shard& shard, const Lane& lane, const Connection& c) {
     fail(shard, lane, c, kNotSupported, std::string(c.tls.reason), result);
   } else if (dane_unproved) {
     fail(shard, lane, c, "tlsa-invalid", "none of its TLSA records can be used", result);
+  } else if (is_tested(c)) {
+    test(shard, lane, c, result);
   }
   shard.peers().tls_result(std::move(result));
   return true;

@@ -107,11 +107,13 @@ std::string to_string(const LaneTerms& terms) {
   return out;
 }
 
-LaneTerms terms_of(TlsPolicy job, std::string_view domain, const Route& route) {
+LaneTerms terms_of(TlsPolicy job, std::string_view domain, const Route& route, bool reports) {
   LaneTerms terms;
   terms.job = job;
   terms.dane = route.mx_secure;
-  if (route.sts != nullptr && route.sts->mode == StsMode::kEnforce) {
+  if (route.sts == nullptr) return terms;
+  const StsMode mode = route.sts->mode;
+  if (mode == StsMode::kEnforce || (mode == StsMode::kTesting && reports)) {
     terms.domain = domain;
     terms.sts = route.sts;
   }
@@ -181,6 +183,8 @@ TlsPlan plan_tls(TlsPolicy policy, const LaneTerms& terms, const Exchanger& exch
   if (plan_sts(terms.sts, exchanger, plan)) return plan;
   plan_policy(policy, exchanger, memory, now, plan);
   if (unusable) plan.policy = "dane";
+  const bool testing = terms.sts != nullptr && terms.sts->mode == StsMode::kTesting;
+  if (testing && !unusable) plan.demand.peer = std::make_shared<TlsPeer>();
   return plan;
 }
 

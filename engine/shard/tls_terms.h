@@ -11,6 +11,8 @@
 //     the strictest of job, rule, [tls], and  as it says
 //     "required" where DANE has records of
 //     which none can be used ("dane")
+//   MTA-STS in testing mode changes none of it: the peer's certificate is looked at, for the
+//   reports.
 // THREAD. A shard's. ERRORS. None.
 #pragma once
 
@@ -33,7 +35,8 @@ struct LaneTerms {
   TlsPolicy job = TlsPolicy::kNone;  // at least
   // DNS vouches for the domain's MX records: what it says of the exchangers' certificates counts.
   bool dane = false;
-  // Whose MTA-STS policy is enforced: such a domain has a lane of its own; else empty.
+  // Whose MTA-STS policy is enforced, or tested and told of: such a domain has a lane of its own;
+  // else empty.
   std::string domain;
   StsPolicyPtr sts;  // with `domain`; may be replaced by a newer one
 
@@ -44,8 +47,8 @@ struct LaneTerms {
 };
 // "", "required", "dane", "mta-sts example.com", with commas between: for people.
 std::string to_string(const LaneTerms& terms);
-// Of a domain's mail.
-LaneTerms terms_of(TlsPolicy job, std::string_view domain, const Route& route);
+// Of a domain's mail. `reports`: TLS reports are made, which tell of policies in testing mode.
+LaneTerms terms_of(TlsPolicy job, std::string_view domain, const Route& route, bool reports);
 
 // What became of TLS with the exchangers of a site, as far as it is to be remembered.
 class TlsMemory {

@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
 """TLS reports: what became of sessions is told, a day later, to the domains that ask for it."""
 import base64
+import datetime
 import email
 import gzip
+import http.server
 import json
 import re
+import ssl
+import subprocess
+import threading
 import unittest
 
 from harness import Sandbox
@@ -13,6 +18,49 @@ ROWS = [f"u{i}@d0.test.example,Name {i}" for i in range(40)]
 LONG_AGO = "2026-01-05"
 FROM = "tls-reports@sender.example"
 ZONE = "_smtp._tls.d0.test.example TXT v=TLSRPTv1; rua=mailto:tls@rua.test.example\n"
+
+
+class ReportServer:
+    """Takes reports by https under a certificate that nobody vouches for; keeps what was posted."""
+
+    def __init__(self, box, status=200):
+        key, certificate = box.directory / "web.key", box.directory / "web.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=elsewhere", "-keyout",
+                        key, "-out", certificate], capture_output=True, check=True, timeout=60)
+        self.posted = posted = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):  # pylint: disable=invalid-name
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                posted.append((self.path, self.headers, body))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):  # pylint: disable=arguments-differ
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.port = self.server.server_address[1]
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+    def zone(self, also=""):
+        return (f"_smtp._tls.d0.test.example TXT v=TLSRPTv1; rua={also}"
+                f"https://rua.test.example:{self.port}/v1/tls?by=mail\n"
+                "rua.test.example A 127.0.0.1\n")
 
 
 class TlsReport(unittest.TestCase):
@@ -39,11 +87,11 @@ class TlsReport(unittest.TestCase):
     def policies(self, box):
         return [policy for each in self.results(box) for policy in each["policies"]]
 
-    def let_the_day_end(self, box):
+    def let_the_day_end(self, box, day=LONG_AGO):
         """The process stops, and what it gathered is of a day long ago when it starts again."""
         self.stop(box)
         file = box.spool / "tls-results.json"
-        text, days = re.subn(r'"day":"[0-9-]*"', f'"day":"{LONG_AGO}"', file.read_text())
+        text, days = re.subn(r'"day":"[0-9-]*"', f'"day":"{day}"', file.read_text())
         self.assertGreater(days, 0)
         file.write_text(text)
         box.start_sender()
@@ -131,16 +179,51 @@ class TlsReport(unittest.TestCase):
                         self.assertEqual(each["receiving-ip"], "127.0.7.1")
                         self.assertTrue(each["failure-reason-code"])
 
-    def test_who_does_not_ask_or_asks_by_https_gets_none(self):
-        zone = "_smtp._tls.d0.test.example TXT v=TLSRPTv1; rua=https://rua.test.example/\n"
-        with Sandbox() as box:
-            self.start(box, "--starttls", zone=zone)
+    def test_who_does_not_ask_gets_none(self):
+        for zone in ("", "_smtp._tls.d0.test.example TXT v=TLSRPTv2; rua=mailto:tls@rua.example\n"):
+            with self.subTest(zone=zone), Sandbox() as box:
+                self.start(box, "--starttls", zone=zone)
+                self.send(box)
+                self.let_the_day_end(box)
+                box.wait_for(lambda b=box: self.results(b) == [], "results that are done with")
+                self.assertEqual(list((box.spool / "done").glob("tls-report-*")), [])
+                self.assertEqual(list((box.spool / "incoming").iterdir()), [])
+
+    def test_who_asks_by_https_gets_it_posted(self):
+        with Sandbox() as box, ReportServer(box) as web:
+            self.start(box, "--starttls", zone=web.zone())
             self.send(box)
             self.let_the_day_end(box)
-            box.sender.wait_for_line("it wants it by https, which is not sent")
+            box.sender.wait_for_line(": posted to https://rua.test.example")
             box.wait_for(lambda: self.results(box) == [], "results that are done with")
+            (path, headers, body), = web.posted
+            self.assertEqual(path, "/v1/tls?by=mail")
+            self.assertEqual(headers["Content-Type"], "application/tlsrpt+gzip")
+            self.assertEqual(headers["Host"], f"rua.test.example:{web.port}")
+            report = json.loads(gzip.decompress(body))
+            self.assertEqual(report["policies"][0]["policy"]["policy-domain"], "d0.test.example")
+            self.assertGreater(self.counts(report["policies"][0])[0], 0)
             self.assertEqual(list((box.spool / "done").glob("tls-report-*")), [])
-            self.assertEqual(list((box.spool / "incoming").iterdir()), [])
+
+    def test_one_that_is_not_taken_waits_while_the_mailed_one_goes_once(self):
+        day = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=2)).date()
+        with Sandbox() as box, ReportServer(box, status=503) as web:
+            self.start(box, "--starttls", zone=web.zone(also="mailto:tls@mail.test.example,"))
+            self.send(box)
+            self.let_the_day_end(box, day)
+            box.sender.wait_for_line("waits: https://rua.test.example answered with status 503")
+            box.wait_done("tls-report")
+            self.stop(box)
+            self.assertEqual([result["day"] for result in self.results(box)], [str(day)])
+            self.assertEqual(len(web.posted), 1)
+
+    def test_a_web_server_that_never_takes_it_is_given_up_after_days(self):
+        with Sandbox() as box, ReportServer(box, status=404) as web:
+            self.start(box, "--starttls", zone=web.zone())
+            self.send(box)
+            self.let_the_day_end(box)
+            box.sender.wait_for_line("is given up: https://rua.test.example answered with status")
+            box.wait_for(lambda: self.results(box) == [], "results that are given up")
 
     def test_a_domain_whose_record_cannot_be_looked_up_is_given_up_after_days(self):
         with Sandbox() as box:

@@ -98,12 +98,12 @@ Status Names::use_policies(const Configuration& config, ResolverOptions& options
                  "as its user for that\n",
                  message_of(recalled).c_str());
   }
-  CurlStsOptions fetching;
+  CurlWebOptions fetching;
   fetching.ca_file = config.tls.ca_file;
   fetching.allowed_networks = config.smtp.allowed_networks;
-  ASSIGN_OR_RETURN(fetcher_, CurlStsFetcher::create(fetching));
+  ASSIGN_OR_RETURN(web_, CurlWeb::create(fetching));
   options.sts_store = &policies_;
-  options.sts_fetcher = fetcher_.get();
+  options.web = web_.get();
   return {};
 }
 

@@ -18,7 +18,7 @@
 #include "engine/model/configuration.h"
 #include "engine/model/shaping.h"
 #include "engine/resolve/cares_lookup.h"
-#include "engine/resolve/curl_sts_fetch.h"
+#include "engine/resolve/curl_web.h"
 #include "engine/resolve/resolver.h"
 #include "engine/resolve/sts_store.h"
 #include "engine/ring/gate.h"
@@ -54,7 +54,7 @@ class Names {
   Status use_policies(const Configuration& config, ResolverOptions& options);
 
   StsStore policies_;
-  std::unique_ptr<CurlStsFetcher> fetcher_;
+  std::unique_ptr<CurlWeb> web_;
   std::unique_ptr<UringIo> io_;
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<resolver_cache::Cache> cache_;

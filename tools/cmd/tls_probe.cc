@@ -132,8 +132,8 @@ class Planner {
     target.hello = report.hello;
     target.timeouts = policy.timeouts;
     target.policy = policy_of(policy, config_.tls);
-    target.terms = terms_in_force(terms_of(TlsPolicy::kNone, report.domain, *report.route), policy,
-                                  config_.tls);
+    target.terms = terms_in_force(terms_of(TlsPolicy::kNone, report.domain, *report.route, false),
+                                  policy, config_.tls);
     return target;
   }
 

@@ -83,8 +83,8 @@ inline Identity make_identity(const std::string& name, const Identity* issuer, i
 // Answers one connection after another, each with one answer.
 class HttpsServer {
  public:
-  // From the request's head to the octets that are sent; an empty answer: none, until the client
-  // goes.
+  // From the request, head and body, to the octets that are sent; an empty answer: none, until the
+  // client goes.
   using Answer = std::function<std::string(const std::string&)>;
 
   HttpsServer(const Identity& identity, Answer answer)
@@ -136,6 +136,16 @@ class HttpsServer {
       const int got = SSL_read(ssl.get(), piece, sizeof piece);
       if (got <= 0) return;
       head.append(piece, static_cast<size_t>(got));
+    }
+    const size_t length_at = head.find("Content-Length: ");
+    if (length_at != std::string::npos) {
+      const size_t body = std::stoul(head.substr(length_at + 16));
+      const size_t whole = head.find("\r\n\r\n") + 4 + body;
+      while (head.size() < whole) {
+        const int got = SSL_read(ssl.get(), piece, sizeof piece);
+        if (got <= 0) return;
+        head.append(piece, static_cast<size_t>(got));
+      }
     }
     ++requests_;
     const std::string answer = answer_(head);

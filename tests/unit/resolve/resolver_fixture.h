@@ -6,6 +6,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -31,6 +32,11 @@ struct Shard {
 
 inline Task<> route_into(Resolver& resolver, std::string domain, RoutePtr& out) {
   Task<RoutePtr> looking = resolver.route(std::move(domain));
+  out = co_await std::move(looking);
+}
+inline Task<> texts_into(Resolver& resolver, std::string name,
+                         std::optional<StatusOr<std::vector<std::string>>>& out) {
+  Task<StatusOr<std::vector<std::string>>> looking = resolver.texts(std::move(name));
   out = co_await std::move(looking);
 }
 inline Task<> close_into(Resolver& resolver, bool& out) {
@@ -74,6 +80,19 @@ class ResolverTest : public ::testing::Test {
     }
     EXPECT_NE(result, nullptr);
     return result;
+  }
+  StatusOr<std::vector<std::string>> texts(const std::string& name) {
+    std::optional<StatusOr<std::vector<std::string>>> result;
+    {
+      const Executor::Scope scope(shard().loop.executor());
+      shard().gate.spawn(texts_into(shard().resolver, name, result));
+    }
+    for (int i = 0; i < 10'000 && !result; ++i) {
+      turn(shard());
+      io_.time += std::chrono::milliseconds(10);
+    }
+    EXPECT_TRUE(result);
+    return *std::move(result);
   }
   RouteTrace traced(const std::string& domain) {
     RouteTrace trace;

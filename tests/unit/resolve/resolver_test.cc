@@ -41,6 +41,21 @@ TEST_F(ResolverTest, ImplicitMx) {
   EXPECT_EQ(r->exchangers.at(0).preference, 0);
 }
 
+TEST_F(ResolverTest, TextsOfAName) {
+  const std::string name = "_smtp._tls.example.com";
+  zones().zones[{name, RecordType::kTxt}] = {resolver_cache::make_txt(name, 300, "one"),
+                                             resolver_cache::make_txt(name, 300, "two")};
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(*texts("_smtp._TLS.Example.com."), (Texts{"one", "two"}));
+  EXPECT_EQ(*texts(name), (Texts{"one", "two"}));
+  EXPECT_EQ(zones().asked.size(), 1U);  // the second time from the cache
+  EXPECT_EQ(*texts("nothing.example.com"), Texts());
+  EXPECT_EQ(*texts(""), Texts());
+  EXPECT_EQ(*texts(std::string(300, 'a')), Texts());
+  zones().failures[{"slow.com", RecordType::kTxt}] = LookupAnswer::Failure::kTimeout;
+  EXPECT_EQ(texts("slow.com").status(), unavailable("timed out at 127.0.0.1:53"));
+}
+
 TEST_F(ResolverTest, NullMxBounces) {
   zones().mx("example.com", 0, "");
   zones().a("example.com", kPublic1);

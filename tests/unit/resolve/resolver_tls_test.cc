@@ -1,8 +1,8 @@
 // What TLS must prove, as routes say it: TLSA records and MTA-STS policies from pretended zones.
 #include <gtest/gtest.h>
 
-#include "engine/resolve/sts_fetch.h"
 #include "engine/resolve/sts_store.h"
+#include "engine/resolve/web.h"
 #include "tests/unit/resolve/resolver_fixture.h"
 
 namespace sluice {
@@ -258,37 +258,43 @@ TEST_F(DaneRoutes, TheTraceHasThem) {
 }
 
 // --- MTA-STS
-// --------------------------------------------------------------------------------------
 
-class FakeFetcher : public StsFetcher {
+class FakeWeb : public WebClient {
  public:
   struct Asked {
-    StsRequest request;
+    WebRequest request;
     Done done;
   };
   std::vector<Asked> asked;
 
-  void fetch(StsRequest request, Done done) override {
+  void ask(WebRequest request, Done done) override {
     asked.push_back({std::move(request), std::move(done)});
   }
-  void answer(const StsFetched& fetched) {
+  void answer(const WebAnswer& answer) {
     ASSERT_FALSE(asked.empty());
     Asked last = std::move(asked.back());
     asked.pop_back();
-    last.done(fetched);
+    last.done(answer);
   }
 };
 
-const StsFetched kPolicy = {StsFetched::Kind::kText,
-                            "version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 604800\n",
-                            ""};
-const StsFetched kNoPolicy = {StsFetched::Kind::kFailed, "", "status 404 instead of 200"};
+WebAnswer answer_of(long status, const std::string& text) {
+  WebAnswer answer;
+  answer.kind = WebAnswer::Kind::kAnswered;
+  answer.status = status;
+  answer.type = "text/plain";
+  answer.text = text;
+  return answer;
+}
+const WebAnswer kPolicy =
+    answer_of(200, "version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 604800\n");
+const WebAnswer kNoPolicy = answer_of(404, "");
 
 class StsRoutes : public ResolverTest {
  protected:
   StsRoutes() {
     options_.sts_store = &store_;
-    options_.sts_fetcher = &fetcher_;
+    options_.web = &web_;
     zones().mx("example.com", 10, "mx.example.com");
     zones().a("mx.example.com", kPublic1);
   }
@@ -301,7 +307,7 @@ class StsRoutes : public ResolverTest {
   }
 
   StsStore store_;
-  FakeFetcher fetcher_;
+  FakeWeb web_;
 };
 
 TEST_F(StsRoutes, ADomainWithoutARecordHasNone) {
@@ -309,7 +315,7 @@ TEST_F(StsRoutes, ADomainWithoutARecordHasNone) {
   EXPECT_TRUE(found->usable());
   EXPECT_EQ(found->sts, nullptr);
   EXPECT_FALSE(found->sts_pending);
-  EXPECT_TRUE(fetcher_.asked.empty());
+  EXPECT_TRUE(web_.asked.empty());
 }
 
 TEST_F(StsRoutes, TheFirstRouteIsPendingUntilThePolicyIsThere) {
@@ -321,20 +327,21 @@ TEST_F(StsRoutes, TheFirstRouteIsPendingUntilThePolicyIsThere) {
   EXPECT_TRUE(found->sts_pending);
   EXPECT_LE(found->expires, io_.time + seconds(1));
   settle();
-  ASSERT_EQ(fetcher_.asked.size(), 1U);
-  EXPECT_EQ(fetcher_.asked[0].request.domain, "example.com");
-  ASSERT_EQ(fetcher_.asked[0].request.addresses.size(), 1U);
-  EXPECT_EQ(to_string(fetcher_.asked[0].request.addresses[0]), "199.9.14.201");
+  ASSERT_EQ(web_.asked.size(), 1U);
+  EXPECT_EQ(web_.asked[0].request.host, "mta-sts.example.com");
+  EXPECT_EQ(web_.asked[0].request.target, "/.well-known/mta-sts.txt");
+  ASSERT_EQ(web_.asked[0].request.addresses.size(), 1U);
+  EXPECT_EQ(to_string(web_.asked[0].request.addresses[0]), "199.9.14.201");
   EXPECT_TRUE(route("example.com")->sts_pending);
-  EXPECT_EQ(fetcher_.asked.size(), 1U);
+  EXPECT_EQ(web_.asked.size(), 1U);
 
-  fetcher_.answer(kPolicy);
+  web_.answer(kPolicy);
   found = route("example.com");
   EXPECT_FALSE(found->sts_pending);
   ASSERT_NE(found->sts, nullptr);
   EXPECT_EQ(found->sts->mode, StsMode::kEnforce);
   EXPECT_EQ(found->sts->id, "1");
-  EXPECT_TRUE(fetcher_.asked.empty());
+  EXPECT_TRUE(web_.asked.empty());
 }
 
 TEST_F(StsRoutes, AFailedFetchHoldsNothing) {
@@ -342,12 +349,12 @@ TEST_F(StsRoutes, AFailedFetchHoldsNothing) {
   zones().a("mta-sts.example.com", kPublic2);
   EXPECT_TRUE(route("example.com")->sts_pending);
   settle();
-  fetcher_.answer(kNoPolicy);
+  web_.answer(kNoPolicy);
   const RoutePtr found = route("example.com");
   EXPECT_FALSE(found->sts_pending);
   EXPECT_EQ(found->sts, nullptr);
   settle();
-  EXPECT_TRUE(fetcher_.asked.empty());
+  EXPECT_TRUE(web_.asked.empty());
 }
 
 TEST_F(StsRoutes, APolicyHostWithinOurNetworkIsNotAsked) {
@@ -355,10 +362,10 @@ TEST_F(StsRoutes, APolicyHostWithinOurNetworkIsNotAsked) {
   zones().a("mta-sts.example.com", kPrivate);
   EXPECT_TRUE(route("example.com")->sts_pending);
   settle();
-  EXPECT_TRUE(fetcher_.asked.empty());
+  EXPECT_TRUE(web_.asked.empty());
   EXPECT_FALSE(route("example.com")->sts_pending);
   EXPECT_EQ(traced("example.com").sts,
-            "no policy; the fetch of id 1 failed: the policy's host has no address that may be "
+            "no policy; the fetch of id 1 failed: mta-sts.example.com has no address that may be "
             "used");
 }
 
@@ -368,8 +375,10 @@ TEST_F(StsRoutes, APolicyHostThatCannotBeLookedUpIsAFailure) {
   zones().rcodes[{"mta-sts.example.com", RecordType::kAaaa}] = Rcode::kServerFailure;
   EXPECT_TRUE(route("example.com")->sts_pending);
   settle();
-  EXPECT_EQ(traced("example.com").sts,
-            "no policy; the fetch of id 1 failed: the server answered SERVFAIL at 127.0.0.1:53");
+  EXPECT_EQ(
+      traced("example.com").sts,
+      "no policy; the fetch of id 1 failed: mta-sts.example.com: the server answered SERVFAIL "
+      "at 127.0.0.1:53");
 }
 
 TEST_F(StsRoutes, TheOtherFamilyIsAskedWhereTheFirstHasNothing) {
@@ -377,9 +386,9 @@ TEST_F(StsRoutes, TheOtherFamilyIsAskedWhereTheFirstHasNothing) {
   zones().aaaa("mta-sts.example.com", kPublic6);
   EXPECT_TRUE(route("example.com")->sts_pending);
   settle();
-  ASSERT_EQ(fetcher_.asked.size(), 1U);
-  EXPECT_EQ(fetcher_.asked[0].request.addresses.at(0).family, Family::kIpv6);
-  fetcher_.answer(kNoPolicy);
+  ASSERT_EQ(web_.asked.size(), 1U);
+  EXPECT_EQ(web_.asked[0].request.addresses.at(0).family, Family::kIpv6);
+  web_.answer(kNoPolicy);
 }
 
 TEST_F(StsRoutes, WhatHoldsGoesOnWhenTheRecordFailsOrGoes) {
@@ -387,7 +396,7 @@ TEST_F(StsRoutes, WhatHoldsGoesOnWhenTheRecordFailsOrGoes) {
   zones().a("mta-sts.example.com", kPublic2);
   EXPECT_TRUE(route("example.com")->sts_pending);
   settle();
-  fetcher_.answer(kPolicy);
+  web_.answer(kPolicy);
 
   zones().failures[{"_mta-sts.example.com", RecordType::kTxt}] = LookupAnswer::Failure::kTimeout;
   io_.time += minutes(20);
@@ -399,7 +408,7 @@ TEST_F(StsRoutes, WhatHoldsGoesOnWhenTheRecordFailsOrGoes) {
   txt("example.com", "no more");
   io_.time += minutes(20);
   EXPECT_NE(route("example.com")->sts, nullptr);
-  EXPECT_TRUE(fetcher_.asked.empty());
+  EXPECT_TRUE(web_.asked.empty());
 }
 
 TEST_F(StsRoutes, ANewIdHoldsMailForTheNewPolicy) {
@@ -407,7 +416,7 @@ TEST_F(StsRoutes, ANewIdHoldsMailForTheNewPolicy) {
   zones().a("mta-sts.example.com", kPublic2);
   EXPECT_TRUE(route("example.com")->sts_pending);
   settle();
-  fetcher_.answer(kPolicy);
+  web_.answer(kPolicy);
   txt("example.com", "v=STSv1; id=2;");
   io_.time += minutes(20);
   RoutePtr found = route("example.com");
@@ -415,7 +424,7 @@ TEST_F(StsRoutes, ANewIdHoldsMailForTheNewPolicy) {
   ASSERT_NE(found->sts, nullptr);
   EXPECT_EQ(found->sts->id, "1");
   settle();
-  fetcher_.answer(kPolicy);
+  web_.answer(kPolicy);
   found = route("example.com");
   EXPECT_FALSE(found->sts_pending);
   EXPECT_EQ(found->sts->id, "2");
@@ -450,7 +459,7 @@ TEST_F(StsRoutes, NothingIsAskedForWhoHasNoRouteOrIsALiteral) {
   EXPECT_FALSE(route("gone.com")->usable());
   options_.policy.allow_address_literals = true;
   settle();
-  EXPECT_TRUE(fetcher_.asked.empty());
+  EXPECT_TRUE(web_.asked.empty());
 }
 
 TEST_F(StsRoutes, TheTraceHasTheRecord) {
@@ -458,7 +467,7 @@ TEST_F(StsRoutes, TheTraceHasTheRecord) {
   zones().a("mta-sts.example.com", kPublic2);
   EXPECT_TRUE(route("example.com")->sts_pending);
   settle();
-  fetcher_.answer(kPolicy);
+  web_.answer(kPolicy);
   const RouteTrace trace = traced("example.com");
   ASSERT_EQ(trace.facts.size(), 3U);
   EXPECT_EQ(trace.facts[2].type, "TXT");
@@ -472,7 +481,7 @@ TEST_F(StsRoutes, ClosingEndsAFetchThatWasNotBegun) {
   zones().slow[{"mta-sts.example.com", RecordType::kA}] = seconds(3);
   EXPECT_TRUE(route("example.com")->sts_pending);
   close(shard());
-  EXPECT_TRUE(fetcher_.asked.empty());
+  EXPECT_TRUE(web_.asked.empty());
   shard_.reset();
 }
 

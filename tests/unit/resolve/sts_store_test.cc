@@ -192,6 +192,31 @@ TEST_F(StsStoreTest, AClockSetBackNeverShortensAPolicy) {
   EXPECT_EQ(consult(id("1"), "other.example"), "- fetch") << "no pause of a day and five minutes";
 }
 
+TEST_F(StsStoreTest, FailuresAreToldOnceAsFarAsTheyAreWanted) {
+  StsLimits limits;
+  limits.failures_max = 3;
+  StsStore store(limits);
+  const auto fail = [&](const std::string& domain, const StsFetched& fetched) {
+    ASSERT_TRUE(store.consult(domain, id("1"), now_).fetch);
+    store.take(domain, "1", now_, fetched);
+  };
+  StsFetched untrusted = kBroken;
+  untrusted.fault = StsFault::kCertificate;
+  fail("a", kBroken);
+  fail("b", untrusted);
+  fail("busy", kBusy);
+  fail("good", policy(hours(1)));
+  fail("c", {StsFetched::Kind::kText, "<html>", "", StsFault::kFetch});
+  fail("d", kBroken);
+  const std::vector<StsFailure> told = store.take_failures();
+  ASSERT_EQ(told.size(), 3U);
+  EXPECT_EQ(told[0], (StsFailure{"a", StsFault::kFetch, "status 404 instead of 200"}));
+  EXPECT_EQ(told[1], (StsFailure{"b", StsFault::kCertificate, "status 404 instead of 200"}));
+  EXPECT_EQ(told[2].domain, "c");
+  EXPECT_EQ(told[2].fault, StsFault::kInvalid);
+  EXPECT_TRUE(store.take_failures().empty());
+}
+
 TEST_F(StsStoreTest, BoundedNumberOfDomains) {
   StsLimits limits;
   limits.domains_max = 3;

@@ -37,7 +37,7 @@ LaneTerms terms(TlsPolicy job, bool dane = false, StsPolicyPtr policy = nullptr)
   Route route;
   route.mx_secure = dane;
   route.sts = std::move(policy);
-  return terms_of(job, "example.com", route);
+  return terms_of(job, "example.com", route, false);
 }
 
 // "if-offered none falls-back" and so on: what a plan says, in one line.
@@ -52,6 +52,27 @@ std::string words(const TlsPlan& plan) {
 std::string plan(TlsPolicy policy, const LaneTerms& lane, const Exchanger& to,
                  const TlsMemory::Note* memory = nullptr) {
   return words(plan_tls(policy, lane, to, memory, kNow));
+}
+
+TEST(TlsPlan, APolicyInTestingModeIsLookedAtForReportsAlone) {
+  Route route;
+  route.sts = sts(StsMode::kTesting, "mx.example.org");
+  EXPECT_TRUE(terms_of(TlsPolicy::kNone, "example.com", route, false).is_plain());
+  const LaneTerms tested = terms_of(TlsPolicy::kNone, "example.com", route, true);
+  EXPECT_EQ(tested.domain, "example.com");
+  // Also where it does not name the exchanger.
+  const TlsPlan plan =
+      plan_tls(TlsPolicy::kOpportunistic, tested, exchanger(DaneState::kNotAsked), nullptr, kNow);
+  EXPECT_EQ(words(plan), "opportunistic if-offered any falls-back");
+  EXPECT_NE(plan.demand.peer, nullptr);
+  LaneTerms secure = tested;
+  secure.dane = true;
+  EXPECT_EQ(
+      plan_tls(TlsPolicy::kOpportunistic, secure, exchanger(DaneState::kRecords), nullptr, kNow)
+          .demand.peer,
+      nullptr);
+  route.sts = sts(StsMode::kNone, "mx.example.org");
+  EXPECT_TRUE(terms_of(TlsPolicy::kNone, "example.com", route, true).is_plain());
 }
 
 TEST(TlsPlan, ThePolicyAlone) {

@@ -1,4 +1,4 @@
-#include "engine/resolve/curl_sts_fetch.h"
+#include "engine/resolve/curl_web.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -7,7 +7,7 @@
 #include <fstream>
 #include <future>
 
-#include "engine/resolve/sts_policy.h"
+#include "engine/resolve/sts_web.h"
 #include "tests/unit/resolve/https_server.h"
 
 namespace sluice {
@@ -24,10 +24,10 @@ std::string answer(const std::string& body, const std::string& head = "",
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
-class CurlStsFetchTest : public ::testing::Test {
+class CurlWebTest : public ::testing::Test {
  protected:
-  CurlStsFetchTest() : root_(make_identity("a root", nullptr)) {
-    // The server's thread writes to connections that the fetcher has ended.
+  CurlWebTest() : root_(make_identity("a root", nullptr)) {
+    // The server's thread writes to connections that the client has ended.
     ::signal(SIGPIPE, SIG_IGN);
     char path[] = "/tmp/sluice_sts_XXXXXX";
     directory_ = ::mkdtemp(path);
@@ -36,34 +36,51 @@ class CurlStsFetchTest : public ::testing::Test {
     options_.allowed_networks = {*parse_network("127.0.0.0/8")};
     options_.timeout = std::chrono::seconds(20);
   }
-  ~CurlStsFetchTest() override { std::filesystem::remove_all(directory_); }
+  ~CurlWebTest() override { std::filesystem::remove_all(directory_); }
 
-  // A server for that host; the fetcher asks its port.
+  // A server for that host; the client asks its port.
   HttpsServer& serve(HttpsServer::Answer how, const std::string& host = "mta-sts.example.com",
                      int days = 30) {
     identity_ = make_identity(host, &root_, days);
     server_ = std::make_unique<HttpsServer>(identity_, std::move(how));
-    options_.port = server_->port();
     return *server_;
   }
   HttpsServer& serve(const std::string& octets) {
     return serve([octets](const std::string&) { return octets; });
   }
-  CurlStsFetcher& fetcher() {
-    if (!fetcher_) {
-      auto made = CurlStsFetcher::create(options_);
+  CurlWeb& client() {
+    if (!client_) {
+      auto made = CurlWeb::create(options_);
       EXPECT_TRUE(made.ok()) << made.status().ToString();
-      fetcher_ = std::move(*made);
+      client_ = std::move(*made);
     }
-    return *fetcher_;
+    return *client_;
   }
   std::future<StsFetched> begin(const std::string& domain, const std::string& address) {
     auto promise = std::make_shared<std::promise<StsFetched>>();
     std::future<StsFetched> future = promise->get_future();
-    StsRequest request{domain, {*parse_ip(address)}};
-    fetcher().fetch(std::move(request),
-                    [promise](StsFetched fetched) { promise->set_value(std::move(fetched)); });
+    WebRequest request = sts_request(domain, {*parse_ip(address)});
+    request.port = server_->port();
+    client().ask(std::move(request), [promise, domain](WebAnswer answer) {
+      promise->set_value(sts_fetched_of(domain, std::move(answer)));
+    });
     return future;
+  }
+  WebAnswer ask(WebRequest request) {
+    std::promise<WebAnswer> promise;
+    request.port = server_->port();
+    client().ask(std::move(request),
+                 [&promise](WebAnswer answer) { promise.set_value(std::move(answer)); });
+    return promise.get_future().get();
+  }
+  static WebRequest post_of(const std::string& body) {
+    WebRequest request;
+    request.host = "mta-sts.example.com";
+    request.target = "/v1/reports?of=example.com";
+    request.addresses = {*parse_ip("127.0.0.1")};
+    request.body_type = "application/tlsrpt+gzip";
+    request.body = body;
+    return request;
   }
   StsFetched fetch(const std::string& domain = "example.com",
                    const std::string& address = "127.0.0.1") {
@@ -78,13 +95,13 @@ class CurlStsFetchTest : public ::testing::Test {
 
   const Identity root_;
   std::string directory_;
-  CurlStsOptions options_;
+  CurlWebOptions options_;
   Identity identity_;
   std::unique_ptr<HttpsServer> server_;
-  std::unique_ptr<CurlStsFetcher> fetcher_;  // ends before the server
+  std::unique_ptr<CurlWeb> client_;  // ends before the server
 };
 
-TEST_F(CurlStsFetchTest, APolicy) {
+TEST_F(CurlWebTest, APolicy) {
   std::promise<std::string> seen;
   serve([&seen](const std::string& head) {
     seen.set_value(head);
@@ -99,8 +116,8 @@ TEST_F(CurlStsFetchTest, APolicy) {
   EXPECT_EQ(head.find("Accept-Encoding"), std::string::npos) << head;
 }
 
-TEST_F(CurlStsFetchTest, ManyAtOnce) {
-  options_.fetches_max = 3;
+TEST_F(CurlWebTest, ManyAtOnce) {
+  options_.requests_max = 3;
   serve([](const std::string&) { return answer(kPolicy); });
   std::vector<std::future<StsFetched>> all;
   for (int i = 0; i < 20; ++i) all.push_back(begin("example.com", "127.0.0.1"));
@@ -108,79 +125,86 @@ TEST_F(CurlStsFetchTest, ManyAtOnce) {
   EXPECT_EQ(server_->requests(), 20);
 }
 
-TEST_F(CurlStsFetchTest, ARedirectIsNotFollowed) {
+TEST_F(CurlWebTest, ARedirectIsNotFollowed) {
   const std::string where = "Location: /elsewhere.txt\r\n";
   for (const char* status : {"301 Moved", "302 Found", "307 Temporary", "308 Permanent"}) {
-    fetcher_.reset();
+    client_.reset();
     serve(answer(kPolicy, where, "text/plain", status));
     expect_failure(fetch(), std::string("status ") + std::string(status).substr(0, 3));
     EXPECT_EQ(server_->requests(), 1);
   }
 }
 
-TEST_F(CurlStsFetchTest, OtherStatusesAndTypesAreNoPolicy) {
+TEST_F(CurlWebTest, OtherStatusesAndTypesAreNoPolicy) {
   for (const char* status : {"404 Not Found", "500 Error", "201 Created", "206 Partial"}) {
-    fetcher_.reset();
+    client_.reset();
     serve(answer(kPolicy, "", "text/plain", status));
     expect_failure(fetch(), "instead of 200");
   }
   for (const char* type : {"text/html", "application/octet-stream", "text/plainer", ""}) {
-    fetcher_.reset();
+    client_.reset();
     serve(answer(kPolicy, "", type));
-    expect_failure(fetch(), "not text/plain");
+    const StsFetched fetched = fetch();
+    expect_failure(fetched, "not text/plain");
+    EXPECT_EQ(fetched.fault, StsFault::kInvalid);
   }
-  fetcher_.reset();
+  client_.reset();
   serve("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
   expect_failure(fetch(), "not text/plain");
 }
 
-TEST_F(CurlStsFetchTest, TooLargeIsRefused) {
-  serve(answer(std::string(kStsTextMax, 'x')));
-  EXPECT_EQ(fetch().text.size(), kStsTextMax);
-  fetcher_.reset();
-  serve(answer(std::string(kStsTextMax + 1, 'x')));
+TEST_F(CurlWebTest, TooLargeIsRefused) {
+  serve(answer(std::string(WebAnswer::kTextMax, 'x')));
+  EXPECT_EQ(fetch().text.size(), WebAnswer::kTextMax);
+  client_.reset();
+  serve(answer(std::string(WebAnswer::kTextMax + 1, 'x')));
   expect_failure(fetch(), "Maximum file size exceeded");
   // Without a length it is noticed as it comes.
-  fetcher_.reset();
-  serve("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" + std::string(kStsTextMax + 1, 'x'));
-  expect_failure(fetch(), "the policy is larger than 64 KiB");
-  fetcher_.reset();
+  client_.reset();
+  serve("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" +
+        std::string(WebAnswer::kTextMax + 1, 'x'));
+  expect_failure(fetch(), "the answer is larger than 64 KiB");
+  client_.reset();
   std::string head;
   for (int i = 0; i < 70; ++i) head += "X-Header: " + std::string(1'000, 'x') + "\r\n";
   serve(answer(kPolicy, head));
   expect_failure(fetch(), "the answer's head is larger than 64 KiB");
 }
 
-TEST_F(CurlStsFetchTest, ACutAnswerIsRefused) {
+TEST_F(CurlWebTest, ACutAnswerIsRefused) {
   serve("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 500\r\n\r\n" + kPolicy);
   EXPECT_EQ(fetch().kind, Kind::kFailed);
-  fetcher_.reset();
+  client_.reset();
   serve("garbage\r\n\r\n");
   EXPECT_EQ(fetch().kind, Kind::kFailed);
 }
 
-TEST_F(CurlStsFetchTest, ACertificateForAnotherHostIsRefused) {
+TEST_F(CurlWebTest, ACertificateForAnotherHostIsRefused) {
   for (const char* host : {"example.com", "mta-sts.example.net", "www.mta-sts.example.com"}) {
-    fetcher_.reset();
+    client_.reset();
     serve([](const std::string&) { return answer(kPolicy); }, host);
-    expect_failure(fetch(), "no alternative certificate subject name matches");
+    const StsFetched fetched = fetch();
+    expect_failure(fetched, "no alternative certificate subject name matches");
+    EXPECT_EQ(fetched.fault, StsFault::kCertificate);
     EXPECT_EQ(server_->requests(), 0);
   }
 }
 
-TEST_F(CurlStsFetchTest, ACertificateOfAnUnknownRootOrAnExpiredOneIsRefused) {
+TEST_F(CurlWebTest, ACertificateOfAnUnknownRootOrAnExpiredOneIsRefused) {
   serve([](const std::string&) { return answer(kPolicy); }, "mta-sts.example.com", -1);
-  expect_failure(fetch(), "certificate has expired");
+  const StsFetched expired = fetch();
+  expect_failure(expired, "certificate has expired");
+  EXPECT_EQ(expired.fault, StsFault::kCertificate);
   EXPECT_EQ(server_->requests(), 0);
 
-  fetcher_.reset();
+  client_.reset();
   options_.ca_file.clear();  // the system's
   serve(answer(kPolicy));
   expect_failure(fetch(), "unable to get local issuer certificate");
   EXPECT_EQ(server_->requests(), 0);
 }
 
-TEST_F(CurlStsFetchTest, OurOwnNetworkIsNotConnectedTo) {
+TEST_F(CurlWebTest, OurOwnNetworkIsNotConnectedTo) {
   options_.allowed_networks.clear();
   serve(answer(kPolicy));
   expect_failure(fetch(), "127.0.0.1 is a private or other special address");
@@ -192,7 +216,7 @@ TEST_F(CurlStsFetchTest, OurOwnNetworkIsNotConnectedTo) {
   EXPECT_EQ(server_->connections(), 0);
 }
 
-TEST_F(CurlStsFetchTest, AProxyOfTheEnvironmentIsNotAsked) {
+TEST_F(CurlWebTest, AProxyOfTheEnvironmentIsNotAsked) {
   ::setenv("https_proxy", "http://127.0.0.1:1", 1);
   ::setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
   serve(answer(kPolicy));
@@ -201,23 +225,25 @@ TEST_F(CurlStsFetchTest, AProxyOfTheEnvironmentIsNotAsked) {
   ::unsetenv("ALL_PROXY");
 }
 
-TEST_F(CurlStsFetchTest, ASilentServerIsGivenUp) {
+TEST_F(CurlWebTest, ASilentServerIsGivenUp) {
   options_.timeout = std::chrono::milliseconds(300);
   serve([](const std::string&) { return std::string(); });
-  expect_failure(fetch(), "timed out");
+  const StsFetched fetched = fetch();
+  expect_failure(fetched, "timed out");
+  EXPECT_EQ(fetched.fault, StsFault::kFetch);
 }
 
-TEST_F(CurlStsFetchTest, NamesThatNoUrlHoldsAreNotAsked) {
+TEST_F(CurlWebTest, NamesThatNoUrlHoldsAreNotAsked) {
   serve(answer(kPolicy));
   for (const char* domain : {"a\\032b.example", "a/b", "a:1", "a@b", "A.example"}) {
-    EXPECT_EQ(fetch(domain).detail, "the name of the policy's host cannot be asked for") << domain;
+    EXPECT_EQ(fetch(domain).detail, "no URL holds the host's name") << domain;
   }
   EXPECT_EQ(fetch(std::string(250, 'a')).kind, Kind::kFailed);
   EXPECT_EQ(server_->connections(), 0);
 }
 
-TEST_F(CurlStsFetchTest, ClosingEndsWhatIsUnderWayAndWhatWaits) {
-  options_.fetches_max = 1;
+TEST_F(CurlWebTest, ClosingEndsWhatIsUnderWayAndWhatWaits) {
+  options_.requests_max = 1;
   options_.waiting_max = 1;
   std::promise<void> asked;
   serve([&asked](const std::string&) {
@@ -229,10 +255,59 @@ TEST_F(CurlStsFetchTest, ClosingEndsWhatIsUnderWayAndWhatWaits) {
   std::future<StsFetched> waiting = begin("example.com", "127.0.0.1");
   const StsFetched refused = fetch();
   EXPECT_EQ(refused.kind, Kind::kNotAsked);
-  EXPECT_EQ(refused.detail, "too many policies wait to be fetched");
-  fetcher_.reset();
+  EXPECT_EQ(refused.detail, "too many requests wait for their turn");
+  client_.reset();
   EXPECT_EQ(under_way.get().kind, Kind::kNotAsked);
-  EXPECT_EQ(waiting.get().detail, "the fetcher is closing");
+  EXPECT_EQ(waiting.get().detail, "the program is closing");
+}
+
+TEST_F(CurlWebTest, APost) {
+  std::promise<std::string> seen;
+  serve([&seen](const std::string& request) {
+    seen.set_value(request);
+    return answer("thanks", "", "text/html", "201 Created");
+  });
+  const std::string body = std::string("\x1f\x8b\0octets", 9) + std::string(100'000, 'x');
+  const WebAnswer got = ask(post_of(body));
+  EXPECT_EQ(got.kind, WebAnswer::Kind::kAnswered) << got.detail;
+  EXPECT_EQ(got.status, 201);
+  EXPECT_EQ(got.type, "text/html");
+  EXPECT_EQ(got.text, "thanks");
+  const std::string request = seen.get_future().get();
+  EXPECT_EQ(request.find("POST /v1/reports?of=example.com HTTP/1.1\r\n"), 0U);
+  EXPECT_NE(request.find("\r\nContent-Type: application/tlsrpt+gzip\r\n"), std::string::npos);
+  EXPECT_EQ(request.find("Expect"), std::string::npos);
+  EXPECT_EQ(request.substr(request.find("\r\n\r\n") + 4), body);
+}
+
+TEST_F(CurlWebTest, AnyCertificateIsTakenWhereTheRequestSaysSo) {
+  serve([](const std::string&) { return answer(""); }, "elsewhere.example", -1);
+  EXPECT_EQ(ask(post_of("x")).kind, WebAnswer::Kind::kFailed);
+  WebRequest request = post_of("x");
+  request.any_certificate = true;
+  const WebAnswer got = ask(std::move(request));
+  EXPECT_EQ(got.kind, WebAnswer::Kind::kAnswered) << got.detail;
+  EXPECT_EQ(got.status, 200);
+}
+
+TEST(ParseHttpsUrl, HostPortAndTarget) {
+  const auto request = parse_https_url("https://Reports.Example.com./v1/tls?a=b&c=%20#top");
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->host, "reports.example.com");
+  EXPECT_EQ(request->port, 443);
+  EXPECT_EQ(request->target, "/v1/tls?a=b&c=%20");
+  EXPECT_EQ(parse_https_url("https://a.example:8443")->port, 8443);
+  EXPECT_EQ(parse_https_url("https://a.example")->target, "/");
+}
+
+TEST(ParseHttpsUrl, WhatIsNone) {
+  for (const char* url : {"", "http://a.example/", "https://", "https://me@a.example/",
+                          "https://me:secret@a.example/", "https://127.0.0.1/", "https://[::1]/",
+                          "https://2130706433/", "https://0x7f.1/", "https://a.example:0/",
+                          "https://a.example:99999/", "ftp://a.example/", "https://a b.example/",
+                          "https://a.example/\r\nHost: b", "https://b\xC3\xBC.example/"}) {
+    EXPECT_FALSE(parse_https_url(url)) << url;
+  }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "engine/resolve/curl_sts_fetch.h"
+#include "engine/resolve/curl_web.h"
 
 #include <curl/curl.h>
 #include <netinet/in.h>
@@ -17,19 +17,24 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "engine/base/check.h"
 #include "engine/base/strings.h"
-#include "engine/resolve/sts_policy.h"
 
 namespace sluice {
 namespace {
 
-constexpr long kOk = 200;
-constexpr const char* kPath = "/.well-known/mta-sts.txt";
-
-StsFetched failed(std::string detail) { return {StsFetched::Kind::kFailed, "", std::move(detail)}; }
-StsFetched not_asked(std::string detail) {
-  return {StsFetched::Kind::kNotAsked, "", std::move(detail)};
+WebAnswer no_answer(WebAnswer::Kind kind, std::string detail) {
+  WebAnswer answer;
+  answer.kind = kind;
+  answer.detail = std::move(detail);
+  return answer;
+}
+WebAnswer failed(std::string detail) {
+  return no_answer(WebAnswer::Kind::kFailed, std::move(detail));
+}
+WebAnswer not_asked(std::string detail) {
+  return no_answer(WebAnswer::Kind::kNotAsked, std::move(detail));
 }
 
 // Names that a URL may hold as they are.
@@ -58,12 +63,6 @@ std::optional<IpAddress> address_of(const curl_sockaddr& to) {
   return address;
 }
 
-bool is_text_plain(const char* content_type) {
-  if (content_type == nullptr) return false;
-  const std::string_view whole = content_type;
-  return equals_ignore_case(trim(whole.substr(0, whole.find(';'))), "text/plain");
-}
-
 // Once in the process; never undone, since others may use curl as well.
 bool set_curl_up() {
   static const bool done = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
@@ -72,29 +71,31 @@ bool set_curl_up() {
 
 }  // namespace
 
-class CurlStsFetcher::Impl {
+class CurlWeb::Impl {
  public:
-  explicit Impl(const CurlStsOptions& options) : options_(options), multi_(curl_multi_init()) {}
+  explicit Impl(const CurlWebOptions& options) : options_(options), multi_(curl_multi_init()) {}
   ~Impl();
 
   Status start();
-  void fetch(StsRequest request, Done done);
+  void ask(WebRequest request, Done done);
 
  private:
   struct Waiting {
-    StsRequest request;
+    WebRequest request;
     Done done;
   };
-  // One under way; the fetcher's thread alone knows it.
+  // One under way; the client's thread alone knows it.
   struct Transfer {
     ~Transfer() {
       curl_easy_cleanup(easy);
       curl_slist_free_all(resolve);
+      curl_slist_free_all(head);
     }
     const Impl* impl = nullptr;
     CURL* easy = nullptr;
     curl_slist* resolve = nullptr;
-    std::string host;
+    curl_slist* head = nullptr;
+    WebRequest request;
     std::string text;
     size_t head_bytes = 0;
     std::string trouble;  // why we have ended it
@@ -109,13 +110,13 @@ class CurlStsFetcher::Impl {
   void run();
   bool begin_waiting();
   void begin(Waiting waiting);
-  bool set_up(Transfer& transfer, const StsRequest& request) const;
+  bool set_up(Transfer& transfer) const;
   bool end_finished();
-  static StsFetched result_of(Transfer& transfer, CURLcode code);
+  static WebAnswer result_of(Transfer& transfer, CURLcode code);
   bool may_connect(const IpAddress& address) const;
   void end_all();
 
-  const CurlStsOptions options_;
+  const CurlWebOptions options_;
   CURLM* const multi_;
   std::thread thread_;
   std::unordered_map<CURL*, std::unique_ptr<Transfer>> transfers_;  // of the thread
@@ -125,7 +126,7 @@ class CurlStsFetcher::Impl {
   bool closing_ = false;
 };
 
-CurlStsFetcher::Impl::~Impl() {
+CurlWeb::Impl::~Impl() {
   if (thread_.joinable()) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -138,7 +139,7 @@ CurlStsFetcher::Impl::~Impl() {
   curl_multi_cleanup(multi_);
 }
 
-Status CurlStsFetcher::Impl::start() {
+Status CurlWeb::Impl::start() {
   if (multi_ == nullptr) return unavailable("libcurl cannot be set up");
   // The thread inherits the mask: signals are for those who wait for them.
   sigset_t all;
@@ -150,12 +151,12 @@ Status CurlStsFetcher::Impl::start() {
   return absl::OkStatus();
 }
 
-void CurlStsFetcher::Impl::fetch(StsRequest request, Done done) {
+void CurlWeb::Impl::ask(WebRequest request, Done done) {
   std::unique_lock<std::mutex> lock(mutex_);
   const bool full = waiting_.size() >= options_.waiting_max;
   if (closing_ || full) {
     const char* const why =
-        closing_ ? "the fetcher is closing" : "too many policies wait to be fetched";
+        closing_ ? "the program is closing" : "too many requests wait for their turn";
     lock.unlock();
     done(not_asked(why));
     return;
@@ -165,24 +166,24 @@ void CurlStsFetcher::Impl::fetch(StsRequest request, Done done) {
   curl_multi_wakeup(multi_);
 }
 
-void CurlStsFetcher::Impl::run() {
+void CurlWeb::Impl::run() {
   constexpr int kPollMilliseconds = 1'000;
   while (begin_waiting()) {
     int running = 0;
     curl_multi_perform(multi_, &running);
     if (end_finished()) continue;  // there is room for who waits
-    // Woken by fetch() and the destructor.
+    // Woken by ask() and the destructor.
     curl_multi_poll(multi_, nullptr, 0, kPollMilliseconds, nullptr);
   }
 }
 
-// False: the fetcher is closing.
-bool CurlStsFetcher::Impl::begin_waiting() {
+// False: the client is closing.
+bool CurlWeb::Impl::begin_waiting() {
   std::vector<Waiting> next;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (closing_) return false;
-    while (!waiting_.empty() && transfers_.size() + next.size() < options_.fetches_max) {
+    while (!waiting_.empty() && transfers_.size() + next.size() < options_.requests_max) {
       next.push_back(std::move(waiting_.front()));
       waiting_.pop_front();
     }
@@ -191,22 +192,22 @@ bool CurlStsFetcher::Impl::begin_waiting() {
   return true;
 }
 
-void CurlStsFetcher::Impl::begin(Waiting waiting) {
+void CurlWeb::Impl::begin(Waiting waiting) {
   auto transfer = std::make_unique<Transfer>();
   transfer->impl = this;
-  transfer->host = "mta-sts." + waiting.request.domain;
+  transfer->request = std::move(waiting.request);
   transfer->done = std::move(waiting.done);
-  if (!is_plain_name(transfer->host)) {
-    transfer->done(failed("the name of the policy's host cannot be asked for"));
+  const WebRequest& request = transfer->request;
+  if (!is_plain_name(request.host)) {
+    transfer->done(failed("no URL holds the host's name"));
     return;
   }
-  if (waiting.request.addresses.empty()) {
-    transfer->done(failed("the policy's host has no address"));
+  if (request.addresses.empty()) {
+    transfer->done(failed("https://" + request.host + ": the host has no address"));
     return;
   }
   transfer->easy = curl_easy_init();
-  if (!set_up(*transfer, waiting.request) ||
-      curl_multi_add_handle(multi_, transfer->easy) != CURLM_OK) {
+  if (!set_up(*transfer) || curl_multi_add_handle(multi_, transfer->easy) != CURLM_OK) {
     transfer->done(not_asked("libcurl cannot be set up"));
     return;
   }
@@ -214,13 +215,14 @@ void CurlStsFetcher::Impl::begin(Waiting waiting) {
   transfers_.emplace(easy, std::move(transfer));
 }
 
-bool CurlStsFetcher::Impl::set_up(Transfer& transfer, const StsRequest& request) const {
+bool CurlWeb::Impl::set_up(Transfer& transfer) const {
   CURL* const easy = transfer.easy;
   if (easy == nullptr) return false;
-  const std::string port = std::to_string(options_.port);
-  const std::string url = "https://" + transfer.host + ":" + port + kPath;
+  const WebRequest& request = transfer.request;
+  const std::string port = std::to_string(request.port);
+  const std::string url = "https://" + request.host + ":" + port + request.target;
   // "+": forgotten after a while, as an answer of DNS would be.
-  std::string entry = "+" + transfer.host + ":" + port + ":";
+  std::string entry = "+" + request.host + ":" + port + ":";
   for (size_t i = 0; i < request.addresses.size(); ++i) {
     if (i > 0) entry += ",";
     const IpAddress& address = request.addresses[i];
@@ -249,9 +251,9 @@ bool CurlStsFetcher::Impl::set_up(Transfer& transfer, const StsRequest& request)
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_TIMEOUT_MS, milliseconds(options_.timeout));
   set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options_.connect_timeout));
-  set(CURLOPT_MAXFILESIZE, static_cast<long>(kStsTextMax));
-  set(CURLOPT_SSL_VERIFYPEER, 1L);
-  set(CURLOPT_SSL_VERIFYHOST, 2L);
+  set(CURLOPT_MAXFILESIZE, static_cast<long>(WebAnswer::kTextMax));
+  set(CURLOPT_SSL_VERIFYPEER, request.any_certificate ? 0L : 1L);
+  set(CURLOPT_SSL_VERIFYHOST, request.any_certificate ? 0L : 2L);
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   if (!options_.ca_file.empty()) set(CURLOPT_CAINFO, options_.ca_file.c_str());
   // With a folder of roots besides the file curl would read the file anew for each connection.
@@ -263,32 +265,41 @@ bool CurlStsFetcher::Impl::set_up(Transfer& transfer, const StsRequest& request)
   set(CURLOPT_HEADERDATA, static_cast<void*>(&transfer));
   set(CURLOPT_OPENSOCKETFUNCTION, &Impl::open_socket);
   set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(&transfer));
+  if (request.body_type.empty()) return good;
+  const std::string type = "Content-Type: " + request.body_type;
+  transfer.head = curl_slist_append(nullptr, type.c_str());
+  if (transfer.head == nullptr || curl_slist_append(transfer.head, "Expect:") == nullptr) {
+    return false;
+  }
+  set(CURLOPT_HTTPHEADER, transfer.head);
+  set(CURLOPT_POST, 1L);
+  set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body.size()));
+  set(CURLOPT_POSTFIELDS, request.body.data());
   return good;
 }
 
-size_t CurlStsFetcher::Impl::take_text(char* octets, size_t size, size_t count, void* transfer) {
+size_t CurlWeb::Impl::take_text(char* octets, size_t size, size_t count, void* transfer) {
   Transfer& self = *static_cast<Transfer*>(transfer);
   const size_t bytes = size * count;
-  if (self.text.size() + bytes > kStsTextMax) {
-    self.trouble = "the policy is larger than 64 KiB";
+  if (self.text.size() + bytes > WebAnswer::kTextMax) {
+    self.trouble = "the answer is larger than 64 KiB";
     return 0;
   }
   self.text.append(octets, bytes);
   return bytes;
 }
 
-size_t CurlStsFetcher::Impl::take_head(char* octets, size_t size, size_t count, void* transfer) {
+size_t CurlWeb::Impl::take_head(char* octets, size_t size, size_t count, void* transfer) {
   static_cast<void>(octets);
   Transfer& self = *static_cast<Transfer*>(transfer);
   const size_t bytes = size * count;
   self.head_bytes += bytes;
-  if (self.head_bytes <= kStsTextMax) return bytes;
+  if (self.head_bytes <= WebAnswer::kTextMax) return bytes;
   self.trouble = "the answer's head is larger than 64 KiB";
   return 0;
 }
 
-curl_socket_t CurlStsFetcher::Impl::open_socket(void* transfer, curlsocktype purpose,
-                                                curl_sockaddr* to) {
+curl_socket_t CurlWeb::Impl::open_socket(void* transfer, curlsocktype purpose, curl_sockaddr* to) {
   static_cast<void>(purpose);
   Transfer& self = *static_cast<Transfer*>(transfer);
   const std::optional<IpAddress> address = address_of(*to);
@@ -300,14 +311,14 @@ curl_socket_t CurlStsFetcher::Impl::open_socket(void* transfer, curlsocktype pur
   return ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
-bool CurlStsFetcher::Impl::may_connect(const IpAddress& address) const {
+bool CurlWeb::Impl::may_connect(const IpAddress& address) const {
   if (!is_special_purpose(address)) return true;
   return std::any_of(options_.allowed_networks.begin(), options_.allowed_networks.end(),
                      [&address](const Network& network) { return network.contains(address); });
 }
 
 // Whether there were any.
-bool CurlStsFetcher::Impl::end_finished() {
+bool CurlWeb::Impl::end_finished() {
   bool any = false;
   int left = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
@@ -325,48 +336,77 @@ bool CurlStsFetcher::Impl::end_finished() {
   return any;
 }
 
-StsFetched CurlStsFetcher::Impl::result_of(Transfer& transfer, CURLcode code) {
-  const std::string host = "https://" + transfer.host + ": ";
+WebAnswer CurlWeb::Impl::result_of(Transfer& transfer, CURLcode code) {
   if (code != CURLE_OK) {
     // Another address may have been tried after one that was refused.
     std::string words = transfer.error[0] != '\0' ? transfer.error : curl_easy_strerror(code);
     const bool by_us = code == CURLE_WRITE_ERROR || code == CURLE_COULDNT_CONNECT;
     if (by_us && !transfer.trouble.empty()) words = transfer.trouble;
-    return failed(host + escaped(words, 300));
+    WebAnswer answer = failed("https://" + transfer.request.host + ": " + escaped(words, 300));
+    answer.bad_certificate = code == CURLE_PEER_FAILED_VERIFICATION;
+    return answer;
   }
-  long status = 0;
-  const char* content_type = nullptr;
-  curl_easy_getinfo(transfer.easy, CURLINFO_RESPONSE_CODE, &status);
-  curl_easy_getinfo(transfer.easy, CURLINFO_CONTENT_TYPE, &content_type);
-  if (status != kOk) return failed(host + "status " + std::to_string(status) + " instead of 200");
-  if (!is_text_plain(content_type)) return failed(host + "the policy is not text/plain");
-  return {StsFetched::Kind::kText, std::move(transfer.text), ""};
+  WebAnswer answer;
+  answer.kind = WebAnswer::Kind::kAnswered;
+  const char* type = nullptr;
+  curl_easy_getinfo(transfer.easy, CURLINFO_RESPONSE_CODE, &answer.status);
+  curl_easy_getinfo(transfer.easy, CURLINFO_CONTENT_TYPE, &type);
+  if (type != nullptr) answer.type = type;
+  answer.text = std::move(transfer.text);
+  return answer;
 }
 
 // After the thread's end.
-void CurlStsFetcher::Impl::end_all() {
+void CurlWeb::Impl::end_all() {
   for (auto& [easy, transfer] : transfers_) {
     curl_multi_remove_handle(multi_, easy);
-    transfer->done(not_asked("the fetcher is closing"));
+    transfer->done(not_asked("the program is closing"));
   }
   transfers_.clear();
-  for (Waiting& waiting : waiting_) waiting.done(not_asked("the fetcher is closing"));
+  for (Waiting& waiting : waiting_) waiting.done(not_asked("the program is closing"));
   waiting_.clear();
 }
 
-CurlStsFetcher::CurlStsFetcher(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+CurlWeb::CurlWeb(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-CurlStsFetcher::~CurlStsFetcher() = default;
+CurlWeb::~CurlWeb() = default;
 
-StatusOr<std::unique_ptr<CurlStsFetcher>> CurlStsFetcher::create(const CurlStsOptions& options) {
+StatusOr<std::unique_ptr<CurlWeb>> CurlWeb::create(const CurlWebOptions& options) {
   if (!set_curl_up()) return unavailable("libcurl cannot be set up");
   auto impl = std::make_unique<Impl>(options);
   RETURN_IF_ERROR(impl->start());
-  return std::unique_ptr<CurlStsFetcher>(new CurlStsFetcher(std::move(impl)));
+  return std::unique_ptr<CurlWeb>(new CurlWeb(std::move(impl)));
 }
 
-void CurlStsFetcher::fetch(StsRequest request, Done done) {
-  impl_->fetch(std::move(request), std::move(done));
+void CurlWeb::ask(WebRequest request, Done done) {
+  impl_->ask(std::move(request), std::move(done));
+}
+
+std::optional<WebRequest> parse_https_url(const std::string& url) {
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), &curl_url_cleanup);
+  if (parsed == nullptr || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
+    return std::nullopt;
+  }
+  const auto part = [&parsed](CURLUPart which, unsigned flags = 0) {
+    char* octets = nullptr;
+    std::string out;
+    if (curl_url_get(parsed.get(), which, &octets, flags) == CURLUE_OK) out = octets;
+    curl_free(octets);
+    return out;
+  };
+  if (part(CURLUPART_SCHEME) != "https" || !part(CURLUPART_USER).empty()) return std::nullopt;
+  uint32_t number = 0;
+  WebRequest request;
+  request.host = to_lower(part(CURLUPART_HOST));
+  if (request.host.ends_with('.')) request.host.pop_back();
+  if (!is_plain_name(request.host) || parse_ip(request.host)) return std::nullopt;
+  const std::string port = part(CURLUPART_PORT, CURLU_DEFAULT_PORT);
+  if (!absl::SimpleAtoi(port, &number) || number == 0 || number > UINT16_MAX) return std::nullopt;
+  request.port = static_cast<uint16_t>(number);
+  request.target = part(CURLUPART_PATH);
+  const std::string query = part(CURLUPART_QUERY);
+  if (!query.empty()) request.target += "?" + query;
+  return request;
 }
 
 }  // namespace sluice

@@ -1,0 +1,100 @@
+// TLS reports by https (RFC 8460 §5.4).
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "engine/base/strings.h"
+#include "engine/resolve/curl_web.h"
+#include "engine/resolve/resolver.h"
+#include "engine/shard/shard.h"
+#include "engine/shard/tls_reports.h"
+#include "engine/shard/tls_reports_mail.h"
+
+namespace sluice {
+namespace {
+
+constexpr Duration kRest = std::chrono::hours(1);
+constexpr size_t kRestingMax = 1'024;
+// More than a request takes.
+constexpr Duration kPatience = std::chrono::minutes(5);
+constexpr const char* kType = "application/tlsrpt+gzip";
+
+// Where the client's thread leaves the answer. The shard may be gone by then: who waits says so
+// before that, under the lock.
+struct Wait {
+  std::mutex mutex;  // guards the first two
+  std::optional<WebAnswer> answer;
+  Mailbox* mailbox = nullptr;  // null: nobody waits
+  Pause* pause = nullptr;      // the shard's thread alone; null as well
+};
+
+void leave(const std::shared_ptr<Wait>& wait, WebAnswer answer) {
+  const std::lock_guard<std::mutex> lock(wait->mutex);
+  wait->answer = std::move(answer);
+  if (wait->mailbox == nullptr) return;
+  // When the mailbox is full the answer is found at the end of the wait.
+  (void)wait->mailbox->post([wait] {
+    if (wait->pause != nullptr) wait->pause->cut();
+  });
+}
+
+std::optional<WebAnswer> taken(Wait& wait) {
+  const std::lock_guard<std::mutex> lock(wait.mutex);
+  return std::move(wait.answer);
+}
+
+}  // namespace
+
+Task<WebAnswer> TlsReports::ask_web(WebRequest request) {
+  const auto wait = std::make_shared<Wait>();
+  wait->mailbox = &home_.loop().mailbox();
+  wait->pause = &pause_;
+  WebClient::Done done = [wait](WebAnswer answer) { leave(wait, std::move(answer)); };
+  home_.peers().web->ask(std::move(request), std::move(done));
+  const Instant give_up = home_.loop().now() + kPatience;
+  std::optional<WebAnswer> answer = taken(*wait);
+  while (!answer && !home_.draining() && home_.loop().now() < give_up) {
+    co_await pause_.until(give_up);
+    answer = taken(*wait);
+  }
+  wait->pause = nullptr;
+  {
+    const std::lock_guard<std::mutex> lock(wait->mutex);
+    wait->mailbox = nullptr;
+  }
+  if (answer) co_return *std::move(answer);
+  WebAnswer none;
+  none.kind = WebAnswer::Kind::kNotAsked;
+  none.detail = "no answer in time";
+  co_return none;
+}
+
+Task<Status> TlsReports::post(TlsDomainResults results, std::string url) {
+  std::optional<WebRequest> request = parse_https_url(url);
+  if (!request) co_return invalid(escaped(url) + " is no https: URL that can be posted to");
+  const WallTime now = home_.wall_now();
+  std::erase_if(resting_, [now](const auto& resting) { return resting.second <= now; });
+  const std::string host = request->host;
+  if (resting_.contains(host)) co_return unavailable("https://" + host + " failed a while ago");
+  Task<StatusOr<std::vector<IpAddress>>> looking = home_.resolver().addresses_of_web(host);
+  StatusOr<std::vector<IpAddress>> addresses = co_await std::move(looking);
+  if (!addresses.ok()) co_return addresses.status();
+  request->addresses = *std::move(addresses);
+  request->any_certificate = true;
+  request->body_type = kType;
+  request->body = gzipped(tls_report_json(results, tls_reporter_of(home_.config().tls)));
+  Task<WebAnswer> asking = ask_web(*std::move(request));
+  const WebAnswer answer = co_await std::move(asking);
+  std::string why = answer.detail;
+  if (answer.kind == WebAnswer::Kind::kAnswered) {
+    constexpr long kGood = 2;
+    if (answer.status / 100 == kGood) co_return Status();
+    why = "https://" + host + " answered with status " + std::to_string(answer.status);
+  }
+  if (resting_.size() < kRestingMax) resting_[host] = now + kRest;
+  co_return unavailable(why);
+}
+
+}  // namespace sluice
