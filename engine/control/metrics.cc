@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <utility>
+
+#include "engine/shard/tls_reports.h"
 
 namespace sluice {
 namespace {
@@ -136,6 +139,23 @@ void append_work(std::string& out, const WorkStats& work) {
   out += "sluice_taken_to_recorded_seconds_count " + std::to_string(work.recorded.total()) + "\n";
 }
 
+void append_tls(std::string& out, const TlsCounts& tls) {
+  head(out, "sluice_sessions_total", "counter", "Sessions that could carry mail.");
+  out += "sluice_sessions_total{tls=\"full\"} " + std::to_string(tls.full) + "\n";
+  out += "sluice_sessions_total{tls=\"resumed\"} " + std::to_string(tls.resumed) + "\n";
+  out += "sluice_sessions_total{tls=\"none\"} " + std::to_string(tls.clear) + "\n";
+  std::map<std::string, uint64_t> by_result;
+  for (size_t kind = 0; kind < tls.failed.size(); ++kind) {
+    by_result[tls_result_type(static_cast<TlsFailureKind>(kind))] += tls.failed[kind];
+  }
+  head(out, "sluice_tls_failures_total", "counter",
+       "Handshakes that failed, by the result types of TLS reports.");
+  for (const auto& [result, count] : by_result) {
+    out +=
+        "sluice_tls_failures_total{result=" + label(result) + "} " + std::to_string(count) + "\n";
+  }
+}
+
 void append_sites(std::string& out, const std::vector<SiteReport>& sites) {
   std::map<std::string, int64_t> by_site;
   int64_t waiting = 0;
@@ -197,6 +217,7 @@ std::string metrics_text(const MetricsInput& input) {
   append_journal(out, input.journal);
   append_dns_waits(out, input.dns_waits);
   append_work(out, input.work);
+  append_tls(out, input.work.tls);
   append_sites(out, input.sites);
   return out;
 }

@@ -4,6 +4,7 @@
 // makes the session, record keeps what was agreed. Plain values; any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -91,6 +92,7 @@ enum class TlsFailureKind : uint8_t {
   kTruncated,     // the connection ended within the handshake
   kTimedOut,      // within the handshake
 };
+inline constexpr size_t kTlsFailureKinds = 7;
 struct TlsFailure {
   TlsFailureKind kind = TlsFailureKind::kHandshake;
   std::string text;  // in words, bounded, printable

@@ -179,12 +179,15 @@ Task<> make_handshake(Shard& shard, const Lane& lane, Connection& c) {
   std::unique_ptr<TlsEngine> engine = shard.tls().connect(c.tls_plan.demand, peer, shard.now());
   Task<std::optional<TlsFailure>> handshake = c.channel.start_tls(std::move(engine), deadline);
   const std::optional<TlsFailure> failure = co_await std::move(handshake);
+  TlsCounts& counts = shard.tls_counts();
   if (failure) {
+    ++counts.failed[static_cast<size_t>(failure->kind)];
     note_tls_failure(shard, lane, c, *failure);
     c.dialog->on_handshake_failed("TLS: " + failure->text);
     co_return;
   }
   c.tls_facts = c.channel.tls()->facts();
+  ++(c.tls_facts.resumed ? counts.resumed : counts.full);
   c.tls.protocol = c.tls_facts.protocol;
   c.tls.cipher = c.tls_facts.cipher;
   c.tls.passed = name_of(c.tls_facts.passed);
@@ -218,6 +221,7 @@ Task<> converse(Shard& shard, Lane& lane, Connection& c) {
     }
     if (c.dialog->ready() && !c.greeted) {
       end_note(c);
+      if (!c.dialog->encrypted()) ++shard.tls_counts().clear;
       lane.on_greeted(c);
     }
     learn_depth(shard, lane, c);
@@ -314,6 +318,7 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
   std::optional<Family> unusable_family;  // of which the source has no usable address
   // Every dial counts against the connection rate; the lane had a permit for the first.
   bool permit = true;
+  const Exchanger* skipped = nullptr;  // the last one
   for (size_t next = 0; next < targets.size(); ++next) {
     const Target& target = targets[next];
     if (unusable_family == target.address.family) continue;
@@ -322,7 +327,9 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
     if (c.tls_plan.skip) {
       reason = c.exchanger + " is not used: " + c.tls_plan.why;
       theirs = true;
-      note_tls_skip(shard, lane, c);
+      if (std::exchange(skipped, target.exchanger) != target.exchanger) {
+        note_tls_skip(shard, lane, c);
+      }
       continue;
     }
     if (shard.draining() || !(std::exchange(permit, false) || lane.may_dial_next())) break;

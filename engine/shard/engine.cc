@@ -481,9 +481,11 @@ StatusOr<WorkStats> Engine::work_stats() {
     RETURN_IF_ERROR(ask(number, [this, number, out] {
       out->ring_enters = peers_->shards[number]->io().enters();
       out->recorded = peers_->shards[number]->recorder().latency();
+      out->tls = peers_->shards[number]->tls_counts();
     }));
     sum.ring_enters += out->ring_enters;
     sum.recorded.merge(out->recorded);
+    sum.tls.merge(out->tls);
   }
   return sum;
 }

@@ -55,6 +55,7 @@ struct ExplainedRoute {
 struct WorkStats {
   uint64_t ring_enters = 0;  // system calls of the rings
   LatencyCounts recorded;    // from taken to durably recorded
+  TlsCounts tls;
 };
 
 class Engine {

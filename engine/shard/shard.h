@@ -163,6 +163,7 @@ class Shard final : public WaitObserver {
   // Asks for the MTA-STS policy of the lane's domain anew; the lane is told, if it is still there.
   void refresh_terms(const std::string& site, uint32_t source, const LaneTerms& terms);
   TlsFactory& tls() { return tls_; }
+  TlsCounts& tls_counts() { return tls_counts_; }
   template <typename Visitor>
   void for_each_lane(Visitor visit) const {
     for (size_t site = 0; site < site_list_.size(); ++site) for_each_lane_at(site, visit);
@@ -222,6 +223,7 @@ class Shard final : public WaitObserver {
   const uint32_t number_;
   Loop& loop_;
   TlsFactory& tls_;
+  TlsCounts tls_counts_;
   Resolver resolver_;
   Recorder recorder_;
   Journal journal_;

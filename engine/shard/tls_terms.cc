@@ -169,6 +169,13 @@ void TlsMemory::wants(const std::string& exchanger, Instant now, Instant until) 
   note(exchanger, now).wanted_until = until;
 }
 
+void TlsCounts::merge(const TlsCounts& other) {
+  full += other.full;
+  resumed += other.resumed;
+  clear += other.clear;
+  for (size_t kind = 0; kind < failed.size(); ++kind) failed[kind] += other.failed[kind];
+}
+
 TlsPlan plan_tls(TlsPolicy policy, const LaneTerms& terms, const Exchanger& exchanger,
                  const TlsMemory::Note* memory, Instant now) {
   TlsPlan plan;

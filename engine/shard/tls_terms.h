@@ -16,6 +16,7 @@
 // THREAD. A shard's. ERRORS. None.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -72,6 +73,16 @@ class TlsMemory {
   Note& note(const std::string& exchanger, Instant now);
 
   std::map<std::string, Note, std::less<>> notes_;
+};
+
+// Sessions that could carry mail, and handshakes that failed, since the start.
+struct TlsCounts {
+  uint64_t full = 0;
+  uint64_t resumed = 0;
+  uint64_t clear = 0;
+  std::array<uint64_t, kTlsFailureKinds> failed{};  // by TlsFailureKind
+
+  void merge(const TlsCounts& other);
 };
 
 struct TlsPlan {

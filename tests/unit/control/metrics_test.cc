@@ -74,6 +74,22 @@ TEST(Metrics, ShowsWhatSendingCosts) {
   EXPECT_THAT(text, HasSubstr("\nsluice_dns_wait_seconds_total{shard=\"0\"} 2.000000\n"));
 }
 
+TEST(Metrics, ShowsHowSessionsAreEncrypted) {
+  MetricsInput input;
+  input.work.tls.full = 3;
+  input.work.tls.resumed = 40;
+  input.work.tls.clear = 5;
+  input.work.tls.failed[static_cast<size_t>(TlsFailureKind::kExpired)] = 2;
+  input.work.tls.failed[static_cast<size_t>(TlsFailureKind::kHandshake)] = 1;
+  input.work.tls.failed[static_cast<size_t>(TlsFailureKind::kTimedOut)] = 6;
+  const std::string text = metrics_text(input);
+  EXPECT_THAT(text, HasSubstr("\nsluice_sessions_total{tls=\"full\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("\nsluice_sessions_total{tls=\"resumed\"} 40\n"));
+  EXPECT_THAT(text, HasSubstr("\nsluice_sessions_total{tls=\"none\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("\nsluice_tls_failures_total{result=\"certificate-expired\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("\nsluice_tls_failures_total{result=\"validation-failure\"} 7\n"));
+}
+
 TEST(Metrics, ShowsHowJobsGoAndWhenTheyEnd) {
   MetricsInput input;
   input.jobs = {job_with("a", "sending", 7, 3), job_with("b", "sending", 1, 2),
