@@ -165,8 +165,10 @@ Task<StatusOr<std::vector<IpAddress>>> Resolver::addresses_of_web(std::string ho
     if (finding.kind == AnswerKind::kFailed) why = *name + ": " + finding.detail;
     for (const resolver_cache::Item& item : finding.items) {
       const std::optional<IpAddress> address = address_of(item);
-      if (!address || refusal_of(*address, true, options_.policy) != nullptr) continue;
-      addresses.push_back(*address);
+      if (!address) continue;
+      const char* const refusal = refusal_of(*address, true, options_.policy);
+      if (refusal == nullptr) addresses.push_back(*address);
+      if (refusal != nullptr) why = *name + ": " + to_string(*address) + " is " + refusal;
     }
   }
   if (addresses.empty()) co_return unavailable(why);

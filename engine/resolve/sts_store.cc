@@ -8,6 +8,8 @@
 namespace sluice {
 namespace {
 
+constexpr Duration kFetchPauseMin = std::chrono::seconds(10);
+
 bool holds(const StsPolicyPtr& policy, WallTime now) {
   return policy != nullptr && now < policy->expires;
 }
@@ -80,7 +82,8 @@ void StsStore::take(std::string_view domain, const std::string& id, WallTime beg
   policy->expires = begun + policy->max_age;
   entry->tried_id = id;
   entry->failures = 0;
-  entry->next_fetch = begun + limits_.retry_min;
+  // One that holds for a moment alone is asked for again after that, but not at every route.
+  entry->next_fetch = begun + std::clamp(policy->max_age, kFetchPauseMin, limits_.retry_min);
   entry->last_reason.clear();
   entry->held_for.clear();
   set_policy(*entry, std::make_shared<const StsPolicy>(*std::move(policy)));

@@ -123,6 +123,10 @@ Task<> Shard::refresh_story(Site& site) {
   route = placed(site.domain, std::move(route));
   if (route->usable() && route->site == site.name) site.route = route;
   site.refreshing = false;
+  site.refreshed_at = now();
+  for (const auto& lane : sites_.find(site.name)->second->lanes) {
+    if (lane) lane->nudge();
+  }
 }
 
 void Shard::refresh_terms(const std::string& site, uint32_t source, const LaneTerms& terms) {

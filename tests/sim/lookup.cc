@@ -33,8 +33,8 @@ bool is_trouble(const std::string& word) {
 }
 
 std::optional<RecordType> type_of(const std::string& word) {
-  for (const RecordType type :
-       {RecordType::kA, RecordType::kAaaa, RecordType::kMx, RecordType::kCname}) {
+  for (const RecordType type : {RecordType::kA, RecordType::kAaaa, RecordType::kMx,
+                                RecordType::kCname, RecordType::kTlsa}) {
     if (to_string(type) == word) return type;
   }
   return std::nullopt;
@@ -51,6 +51,17 @@ std::array<uint8_t, kSize> octets_of(const std::string& text) {
 
 std::string host(const std::string& text) { return *resolver_cache::canonical_name(text); }
 
+Record tlsa_of(const std::string& name, uint32_t ttl, const std::vector<std::string>& data) {
+  Record record;
+  record.name = name;
+  record.type = RecordType::kTlsa;
+  record.ttl = ttl;
+  for (size_t i = 0; i < 3; ++i)
+    record.data += static_cast<char>(parse_decimal(data.at(i)).value());
+  record.data += data.at(3);
+  return record;
+}
+
 Record record_of(const std::string& name, uint32_t ttl, RecordType type,
                  const std::vector<std::string>& data) {
   switch (type) {
@@ -60,6 +71,8 @@ Record record_of(const std::string& name, uint32_t ttl, RecordType type,
       return resolver_cache::make_aaaa(name, ttl, octets_of<16>(data.at(0)));
     case RecordType::kCname:
       return resolver_cache::make_cname(name, ttl, host(data.at(0)));
+    case RecordType::kTlsa:
+      return tlsa_of(name, ttl, data);
     default:
       return resolver_cache::make_mx(
           name, ttl, static_cast<uint16_t>(parse_decimal(data.at(0)).value()), host(data.at(1)));
@@ -111,6 +124,7 @@ LookupAnswer Zones::answer(const std::string& name, RecordType type) const {
   query.type = type;
   resolver_cache::Message message = resolver_cache::response_to(query);
   message.recursion_available = true;
+  message.authentic_data = secure;
   const auto found = names_.find(name);
   std::string trouble = found == names_.end() ? "NXDOMAIN" : found->second.trouble;
   if (found != names_.end() && trouble.empty()) {

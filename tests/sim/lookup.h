@@ -7,6 +7,7 @@
 //   www.broken.example A SERVFAIL                  for that type only
 //   empty.example      NODATA                      (TRUNCATED: an answer that was cut off)
 //   loop.example       CNAME loop.example
+//   _25._tcp.mx.example TLSA 3 1 1 xxx             the digest as it is, not in hexadecimal
 //
 // A name that occurs exists; another is NXDOMAIN. Answers are real packets.
 // OWNERSHIP. Zones are shared by all shards' Lookups and may be changed between turns.
@@ -40,6 +41,7 @@ class Zones {
   Duration delay_max = std::chrono::milliseconds(20);
   Duration timeout = std::chrono::seconds(10);  // until TIMEOUT is told
   bool all_down = false;                        // no server answers anything
+  bool secure = false;                          // DNSSEC proves every answer
 
  private:
   struct Name {

@@ -48,8 +48,17 @@ bool TlsBook::is_good(const Line& line, const Certificate& certificate) const {
   return certificate.trusted && name != allowed_.names.end() && name->second == certificate.name;
 }
 
+std::optional<std::string> TlsBook::on_dane(const Known& known, const std::string& digest) const {
+  if (!known.certificate) return "mail for an exchanger with TLSA records goes in clear";
+  if (known.certificate->digest == digest) return std::nullopt;
+  return "mail for an exchanger with TLSA records goes to another certificate, of " +
+         known.certificate->name;
+}
+
 std::optional<std::string> TlsBook::on_mail(const Line& line, TlsPolicy needed) {
   Known& known = lines_[line.number];
+  const auto digest = allowed_.digests.find(line.to.ip);
+  if (digest != allowed_.digests.end()) return on_dane(known, digest->second);
   const std::string what = std::string("mail that must have TLS as \"") + name_of(needed) + "\" ";
   const bool verified = needed == TlsPolicy::kVerified || needed == TlsPolicy::kVerifiedIfOffered;
   if (known.certificate) {

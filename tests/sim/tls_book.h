@@ -28,6 +28,9 @@ struct AllowedTls {
   std::map<std::string, TlsPolicy> by_domain;  // rules
   std::map<std::string, TlsPolicy> by_job;     // at least; by the name of the drop
   std::map<IpAddress, std::string> names;      // of exchangers
+  // Of exchangers with TLSA records that DNSSEC proves: the digest that their certificate has.
+  // Nothing else, and no other policy, is good enough there.
+  std::map<IpAddress, std::string> digests;
 
   TlsPolicy of(const std::string& domain, const std::string& job) const;
 };
@@ -58,6 +61,7 @@ class TlsBook {
     bool carries_mail = false;  // in clear
     std::optional<Certificate> certificate;
   };
+  std::optional<std::string> on_dane(const Known& known, const std::string& digest) const;
   bool is_good(const Line& line, const Certificate& certificate) const;
 
   const AllowedTls& allowed_;

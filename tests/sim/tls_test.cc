@@ -14,6 +14,12 @@ constexpr Duration kAtOnce = std::chrono::seconds(10);
 constexpr const char* kFewAtATime =
     "[\"default\"]\nconnection_limit = 1\nmax_deliveries_per_connection = 5\n";
 
+constexpr const char* kTrustAd = "[dns]\ntrust_ad = true\n";
+constexpr const char* kTlsaName = "_25._tcp.mx0.sim";
+const std::string kDigest(32, 'd');
+const std::string kOtherDigest(32, 'o');
+
+Certificate of_digest(const std::string& digest) { return {"anything.sim", false, digest}; }
 Certificate good_for(uint32_t site) { return {"mx" + std::to_string(site) + ".sim", true, ""}; }
 Certificate untrusted_for(uint32_t site) {
   return {"mx" + std::to_string(site) + ".sim", false, ""};
@@ -21,9 +27,10 @@ Certificate untrusted_for(uint32_t site) {
 
 // One site whose receiver does as told, and a configuration with this policy.
 struct Story {
-  Story(uint64_t seed, TlsPolicy policy, const TlsRules& tls, const std::string& shaping = "")
+  Story(uint64_t seed, TlsPolicy policy, const TlsRules& tls, const std::string& shaping = "",
+        const std::string& config = "")
       : scene({.seed = seed,
-               .config = std::string("[tls]\npolicy = \"") + name_of(policy) + "\"\n",
+               .config = std::string("[tls]\npolicy = \"") + name_of(policy) + "\"\n" + config,
                .shaping = shaping}) {
     ReceiverRules rules;
     rules.tls = tls;
@@ -40,6 +47,12 @@ struct Story {
   void drop(const std::string& name, TlsPolicy policy) {
     scene.witness.allowed.tls.by_job[name] = policy;
     drop(name, std::string("[tls]\npolicy = \"") + name_of(policy) + "\"\n");
+  }
+  // DNSSEC proves that this is the exchanger's certificate.
+  void publish(const std::string& digest) {
+    scene.zones.secure = true;
+    scene.zones.add(std::string(kTlsaName) + " TLSA 3 1 1 " + digest);
+    scene.witness.allowed.tls.digests[site_address(0)] = digest;
   }
   Receiver& receiver() const { return *scene.receivers()[0]; }
   uint32_t taken(bool encrypted) const {
@@ -134,10 +147,10 @@ TEST(Tls, RefusedStartTlsGoesOnInClear) {
   EXPECT_EQ(story.taken(false), kRows);
 }
 
-// Whatever the receiver does, no command of mail is said to it; once it can, all goes.
-void never_in_clear(uint64_t seed, TlsPolicy policy, const TlsRules& tls, const std::string& why) {
-  SCOPED_TRACE(std::string(name_of(policy)) + ": " + why);
-  Story story(seed, policy, tls);
+// No command of mail is said to the receiver, and what expires says why; once it is as in `good`,
+// all goes.
+void wait_and_go(Story& story, const std::string& why, const TlsRules& good) {
+  SCOPED_TRACE(why);
   story.drop("news");
   story.drop("short", "lifetime = \"2h\"\n");
   story.scene.start();
@@ -146,10 +159,16 @@ void never_in_clear(uint64_t seed, TlsPolicy policy, const TlsRules& tls, const 
   EXPECT_GT(story.receiver().lines(), 3U);
   const std::string words = story.last_words_of("short0@example0.test");
   EXPECT_NE(words.find(why), std::string::npos) << words;
-  story.receiver().rules.tls = {.manner = TlsManner::kGood, .certificate = good_for(0)};
+  story.receiver().rules.tls = good;
   ASSERT_TRUE(story.scene.run_jobs(std::chrono::hours(6)));
   EXPECT_EQ(story.taken(true), kRows);
   EXPECT_EQ(story.scene.summary("short").counts[State::kExpired], kRows);
+}
+
+void never_in_clear(uint64_t seed, TlsPolicy policy, const TlsRules& tls, const std::string& why) {
+  SCOPED_TRACE(name_of(policy));
+  Story story(seed, policy, tls);
+  wait_and_go(story, why, {.manner = TlsManner::kGood, .certificate = good_for(0)});
 }
 
 TEST(Tls, RequiredNeverGoesInClear) {
@@ -231,6 +250,78 @@ TEST(Tls, WhoTakesNoMailInClearAndCannotEncryptIsNotAskedWithoutEnd) {
       EXPECT_TRUE(story.receiver().deliveries().empty());
     }
   }
+}
+
+TEST(Tls, DaneTakesTheCertificateThatDnsNames) {
+  Story story(100, TlsPolicy::kOpportunistic,
+              {.manner = TlsManner::kGood, .certificate = of_digest(kDigest)}, kFewAtATime,
+              kTrustAd);
+  story.publish(kDigest);
+  story.drop("news");
+  story.scene.start();
+  ASSERT_TRUE(story.scene.run_jobs(kAtOnce));
+  expect_all_once(story.scene, "news", kRows);
+  EXPECT_EQ(story.taken(true), kRows);
+  EXPECT_GT(story.receiver().resumed(), 0U);
+  const std::string events = story.events();
+  EXPECT_EQ(count_of("\"tls_policy\":\"dane\"", events), kRows);
+  EXPECT_EQ(count_of("\"tls_authenticated\":\"dane\"", events), kRows);
+}
+
+// Whatever the policy is and whatever else speaks for the certificate.
+TEST(Tls, DaneNeverTakesAnotherNorGoesInClear) {
+  struct Wrong {
+    TlsRules tls;
+    const char* why;
+  };
+  Certificate otherwise_good = good_for(0);
+  otherwise_good.digest = kOtherDigest;
+  const Wrong wrongs[] = {
+      {{.manner = TlsManner::kGood, .certificate = otherwise_good}, "no TLSA record fits"},
+      {{.manner = TlsManner::kAlert, .certificate = of_digest(kDigest)}, "the peer sends an alert"},
+      {{.manner = TlsManner::kCloses, .certificate = of_digest(kDigest)}, "the connection ended"},
+      {{.manner = TlsManner::kRefuses}, "TLS is not there"},
+      {{}, "does not offer STARTTLS"},
+  };
+  uint64_t seed = 110;
+  for (const Wrong& wrong : wrongs) {
+    for (const TlsPolicy policy :
+         {TlsPolicy::kNone, TlsPolicy::kOpportunistic, TlsPolicy::kVerified}) {
+      SCOPED_TRACE(name_of(policy));
+      Story story(seed++, policy, wrong.tls, "", kTrustAd);
+      story.publish(kDigest);
+      wait_and_go(story, wrong.why,
+                  {.manner = TlsManner::kGood, .certificate = of_digest(kDigest)});
+    }
+  }
+}
+
+TEST(Tls, DaneRecordsThatCannotBeLookedUpHoldTheMail) {
+  Story story(130, TlsPolicy::kOpportunistic,
+              {.manner = TlsManner::kGood, .certificate = of_digest(kDigest)}, "", kTrustAd);
+  story.publish(kDigest);
+  story.scene.zones.add(std::string(kTlsaName) + " TLSA SERVFAIL");
+  story.drop("news");
+  story.scene.start();
+  story.scene.run_for(std::chrono::hours(3));
+  EXPECT_EQ(story.receiver().lines(), 0U);
+  story.scene.zones.remove(kTlsaName);
+  story.publish(kDigest);
+  ASSERT_TRUE(story.scene.run_jobs(std::chrono::hours(3)));
+  expect_all_once(story.scene, "news", kRows);
+  EXPECT_EQ(story.taken(true), kRows);
+}
+
+// Without somebody who validates, DANE would be what any forwarder says.
+TEST(Tls, DaneCountsOnlyWhereTheResolverIsTrusted) {
+  Story story(131, TlsPolicy::kOpportunistic,
+              {.manner = TlsManner::kGood, .certificate = of_digest(kOtherDigest)});
+  story.publish(kDigest);
+  story.scene.witness.allowed.tls.digests.clear();
+  story.drop("news");
+  story.scene.start();
+  ASSERT_TRUE(story.scene.run_jobs(kAtOnce));
+  EXPECT_EQ(story.taken(true), kRows);
 }
 
 TEST(Tls, SessionsAreResumed) {

@@ -75,6 +75,23 @@ TEST(Trouble, ASiteThatComesBackGetsItsMail) {
   EXPECT_EQ(scene.summary("news").counts[State::kDelivered], 50);
 }
 
+// Its route expired meanwhile: the first attempt behind a pause goes where DNS says now.
+TEST(Trouble, ASiteThatMovesWhileNothingAnswersGetsItsMailAtTheNextAttempt) {
+  Scene scene({.seed = 6});
+  scene.zones.add("bad.test MX 10 mx.bad.test\nmx.bad.test A 10.0.0.2");
+  Receiver& moved = scene.receiver(3);
+  Weather bad;
+  bad.reach = Weather::Reach::kSilent;
+  scene.network.set_weather(Scene::address(2), bad);
+  scene.drop_job("news", at_domain("bad.test", 50));
+  scene.start();
+  scene.run_for(std::chrono::hours(1));  // within a pause of half an hour; the next is an hour
+  scene.zones.remove("mx.bad.test");
+  scene.zones.add("mx.bad.test A 10.0.0.3");
+  ASSERT_TRUE(scene.run_jobs(std::chrono::minutes(45)));
+  EXPECT_EQ(moved.deliveries().size(), 50U);
+}
+
 TEST(Trouble, DnsServerFailureThenAnswers) {
   Scene scene({.seed = 5, .shards = 3});
   scene.zones.add("example.test SERVFAIL\nslow.test TIMEOUT\nmx.sim A 10.0.0.1");

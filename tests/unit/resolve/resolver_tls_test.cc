@@ -364,9 +364,10 @@ TEST_F(StsRoutes, APolicyHostWithinOurNetworkIsNotAsked) {
   settle();
   EXPECT_TRUE(web_.asked.empty());
   EXPECT_FALSE(route("example.com")->sts_pending);
-  EXPECT_EQ(traced("example.com").sts,
-            "no policy; the fetch of id 1 failed: mta-sts.example.com has no address that may be "
-            "used");
+  EXPECT_EQ(
+      traced("example.com").sts,
+      "no policy; the fetch of id 1 failed: mta-sts.example.com: 10.0.0.1 is a private or other "
+      "special address (see [smtp] allowed_networks)");
 }
 
 TEST_F(StsRoutes, APolicyHostThatCannotBeLookedUpIsAFailure) {

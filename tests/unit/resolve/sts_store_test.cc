@@ -217,6 +217,19 @@ TEST_F(StsStoreTest, FailuresAreToldOnceAsFarAsTheyAreWanted) {
   EXPECT_TRUE(store.take_failures().empty());
 }
 
+TEST_F(StsStoreTest, APolicyThatHoldsForAMomentIsFetchedAgainAtItsEnd) {
+  fetch("1", policy(minutes(1)));
+  EXPECT_EQ(consult(id("1")), "1");
+  now_ += minutes(1);
+  EXPECT_EQ(consult(id("1")), "- fetch pending");
+  // One that never holds: mail goes without it, with pauses between the fetches.
+  StsStore store;
+  ASSERT_TRUE(store.consult("zero", id("1"), now_).fetch);
+  store.take("zero", "1", now_, policy(seconds(0)));
+  EXPECT_EQ(words(store.consult("zero", id("1"), now_)), "-");
+  EXPECT_EQ(words(store.consult("zero", id("1"), now_ + seconds(11))), "- fetch pending");
+}
+
 TEST_F(StsStoreTest, BoundedNumberOfDomains) {
   StsLimits limits;
   limits.domains_max = 3;
