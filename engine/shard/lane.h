@@ -173,6 +173,7 @@ class Lane {
   void add_jobs_to(std::vector<LaneJob>& jobs, bool sums) const;
   Instant now() const;
   void refresh_terms();
+  bool has_fresh_route();
   // The lane's coroutine: begun by nudge(), ends when nothing is left here or the shard drains.
   Task<> run();
   std::optional<TakenRow> take_next(const Job* only_of);

@@ -14,6 +14,9 @@
 namespace sluice {
 namespace {
 
+// How soon an expired route is asked for again when no newer one came.
+constexpr Duration kRouteRest = std::chrono::seconds(10);
+
 // So many in a row, or so many of which each stands for so many answers: 5 %.
 constexpr uint32_t kSenderRefusals = 20;
 constexpr uint32_t kAnswersARefusal = 20;
@@ -177,6 +180,14 @@ uint32_t Lane::wanted_connections() const {
   return connections_wanted(demand);
 }
 
+// Whoever has connections goes on by the old route until the new one is there. A lane without any,
+// perhaps since nothing answers there any more, waits: the exchangers may have moved.
+bool Lane::has_fresh_route() {
+  const bool is_asked = site_.route->expires <= now() && site_.refreshed_at + kRouteRest <= now();
+  if (is_asked) shard_.refresh_route(site_);
+  return open_ > 0 || !site_.refreshing;
+}
+
 void Lane::dial_more() {
   uint32_t wanted = wanted_connections();
   no_connection_left_ = false;
@@ -184,7 +195,7 @@ void Lane::dial_more() {
     limits_.want_no_connection();
     return;
   }
-  if (site_.route->expires <= now()) shard_.refresh_route(site_);
+  if (!has_fresh_route()) return;
   refresh_terms();
   for (; wanted > 0; --wanted) {
     if (!limits_.take_connection(now())) return;
