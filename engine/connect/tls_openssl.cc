@@ -2,14 +2,18 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/base/strings.h"
 #include "engine/connect/tls_bio.h"
 #include "engine/connect/tls_check.h"
 #include "engine/connect/tls_tickets.h"
@@ -29,6 +33,14 @@ struct FreeContext {
 struct FreeSsl {
   void operator()(SSL* session) const { SSL_free(session); }
 };
+
+// Why no certificate was read from that file.
+std::string why_no_roots(const std::string& path) {
+  const int error = ::access(path.c_str(), R_OK) == 0 ? 0 : errno;
+  ERR_clear_error();
+  if (error != 0) return std::error_code(error, std::generic_category()).message();
+  return "it has no certificate in PEM; give a file such as /etc/ssl/certs/ca-certificates.crt";
+}
 
 std::string error_text() {
   const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
@@ -142,7 +154,9 @@ OpenSslFactory::Engine::Engine(Context& context, const TlsDemand& demand,
 
 OpenSslFactory::Engine::~Engine() {
   // Else a connection that was simply closed would spoil its tickets.
-  if (open_ && !failed_) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  const bool cut = failed_ && failure_.kind == TlsFailureKind::kTruncated;
+  if (open_ && (!failed_ || cut))
+    SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 }
 
 int OpenSslFactory::Engine::check(X509_STORE_CTX* chain, void* /*unused*/) {
@@ -335,8 +349,8 @@ StatusOr<std::unique_ptr<OpenSslFactory>> OpenSslFactory::make(const TlsOptions&
   allow_checks(ssl);
   if (!options.ca_file.empty()) {
     if (SSL_CTX_load_verify_file(ssl, options.ca_file.c_str()) != 1) {
-      return misconfigured(options.ca_file +
-                           " cannot be read as trusted roots in PEM: " + error_text());
+      return misconfigured("[tls] ca_file = " + escaped(options.ca_file) +
+                           " cannot be used: " + why_no_roots(options.ca_file));
     }
     context->roots_read = true;
   }

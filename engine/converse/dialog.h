@@ -68,8 +68,9 @@ namespace sluice {
 // Whether STARTTLS is said (RFC 3207).
 enum class StartTls : uint8_t {
   kNever,
-  kIfOffered,  // else, and when it is refused, the conversation goes on in clear
-  kRequired,   // else the session fails
+  kIfOffered,     // else, and when it is refused, the conversation goes on in clear
+  kWhereOffered,  // in clear only where it is not offered: refused, the session fails
+  kRequired,      // else the session fails
 };
 
 struct DialogOptions {
@@ -151,7 +152,8 @@ class Dialog {
   void receive(std::string_view bytes);
   // The connection is over, or given up. Before it, receive() everything that was still read, and
   // call not_sent() if the last send is known to have failed. Ignored once finished().
-  void fail(Fault fault);
+  // `detail`: more words, for people; may be empty.
+  void fail(Fault fault, std::string_view detail = {});
 
   // ---- TLS.
 

@@ -146,8 +146,8 @@ bool Dialog::may_part() const {
   return open_.empty() || !slots_[open_.front()].handed_out;
 }
 
-void Dialog::fail(Fault fault) {
-  if (!finished_) end_by_fault(fault, {});
+void Dialog::fail(Fault fault, std::string_view detail) {
+  if (!finished_) end_by_fault(fault, detail);
 }
 
 void Dialog::end_by_fault(Fault fault, std::string_view detail) {

@@ -262,13 +262,13 @@ bool Dialog::begin_tls(Step step, const Reply& reply) {
     push_command(kStartTlsLine, Step::kStartTls, kNoSlot);
     return true;
   }
-  if (options_.starttls == StartTls::kIfOffered) return false;
+  if (options_.starttls != StartTls::kRequired) return false;
   fail_tls(step, {4, 7, 4}, "TLS is required, and the receiver does not offer STARTTLS");
   return true;
 }
 
 void Dialog::on_no_tls(const Reply& reply, const Judgement& judgement) {
-  if (options_.starttls == StartTls::kRequired) {
+  if (options_.starttls != StartTls::kIfOffered) {
     set_reply(failure_.emplace(), Step::kStartTls, reply, judgement);
     if (!failure_->reply.enhanced.present()) failure_->reply.enhanced = {4, 7, 4};
     finish();

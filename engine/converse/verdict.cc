@@ -57,7 +57,8 @@ constexpr Row kRows[] = {
     {kStartTls, 220, 220, kGoOn},
     {kStartTls, 400, 599, kNoTls},
     {kStartTls, 200, 399, kMisfit},
-    {kSession, 200, 299, kGoOn},
+    {kBanner, 200, 299, kGoOn},
+    {kEhlo | kHelo, 250, 250, kGoOn},
     {kEhlo, 500, 599, kFallBack},
     {kSession, 400, 599, kNoSession},
 
@@ -124,11 +125,12 @@ struct FaultRow {
 };
 
 // In the order of Fault.
-constexpr std::array<FaultRow, 7> kFaultRows = {{
+constexpr std::array<FaultRow, 8> kFaultRows = {{
     {"connection refused", {4, 4, 1}},
     {"timed out", {4, 4, 2}},
     {"connection reset", {4, 4, 2}},
     {"connection closed by the receiver", {4, 4, 2}},
+    {"the TLS session broke", {4, 7, 5}},
     {"protocol error", {4, 5, 0}},
     {"replies do not belong to their commands", {4, 5, 0}},
     {"connection ended by the sender", {4, 4, 2}},

@@ -50,6 +50,7 @@ enum class Fault : uint8_t {
   kTimedOut,        // no connection, no reply, or no progress, in time
   kReset,           // the connection broke
   kClosed,          // the receiver ended its stream
+  kTlsBroken,       // an alert, or what came is no TLS
   kProtocolError,   // what came is no reply
   kDesynchronised,  // a reply that its command cannot have, or without a command
   kStopped,         // we end the connection ourselves, without waiting
@@ -58,7 +59,8 @@ enum class Fault : uint8_t {
 // "connection reset" and so on: a literal.
 std::string_view name_of(Fault fault);
 
-// The enhanced code of a message, or a session, that `fault` ended: 4.4.1, 4.4.2 or 4.5.0.
+// The enhanced code of a message, or a session, that `fault` ended: 4.4.1, 4.4.2, 4.7.5 or
+// 4.5.0.
 EnhancedCode enhanced_of(Fault fault);
 
 // Writes the verdict of a fault that came while the reply to `step` was due: deferred, code 0, the

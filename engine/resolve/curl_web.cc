@@ -17,7 +17,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "engine/base/check.h"
 #include "engine/base/strings.h"
 
@@ -44,6 +43,12 @@ bool is_plain_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_' || c == '.';
          });
+}
+
+// Its last label is a number: some would take it for an IPv4 address.
+bool is_number_like(std::string_view name) {
+  const std::string_view last = name.substr(name.rfind('.') + 1);
+  return last.starts_with("0x") || std::all_of(last.begin(), last.end(), is_digit);
 }
 
 std::optional<IpAddress> address_of(const curl_sockaddr& to) {
@@ -271,6 +276,7 @@ bool CurlWeb::Impl::set_up(Transfer& transfer) const {
   if (transfer.head == nullptr || curl_slist_append(transfer.head, "Expect:") == nullptr) {
     return false;
   }
+  set(CURLOPT_MAXFILESIZE, 0L);
   set(CURLOPT_HTTPHEADER, transfer.head);
   set(CURLOPT_POST, 1L);
   set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body.size()));
@@ -281,6 +287,11 @@ bool CurlWeb::Impl::set_up(Transfer& transfer) const {
 size_t CurlWeb::Impl::take_text(char* octets, size_t size, size_t count, void* transfer) {
   Transfer& self = *static_cast<Transfer*>(transfer);
   const size_t bytes = size * count;
+  // What is said to a POST is for people.
+  if (!self.request.body_type.empty()) {
+    self.text.append(octets, std::min(bytes, WebAnswer::kTextMax - self.text.size()));
+    return bytes;
+  }
   if (self.text.size() + bytes > WebAnswer::kTextMax) {
     self.trouble = "the answer is larger than 64 KiB";
     return 0;
@@ -395,14 +406,14 @@ std::optional<WebRequest> parse_https_url(const std::string& url) {
     return out;
   };
   if (part(CURLUPART_SCHEME) != "https" || !part(CURLUPART_USER).empty()) return std::nullopt;
-  uint32_t number = 0;
   WebRequest request;
   request.host = to_lower(part(CURLUPART_HOST));
   if (request.host.ends_with('.')) request.host.pop_back();
-  if (!is_plain_name(request.host) || parse_ip(request.host)) return std::nullopt;
+  if (!is_plain_name(request.host) || is_number_like(request.host)) return std::nullopt;
   const std::string port = part(CURLUPART_PORT, CURLU_DEFAULT_PORT);
-  if (!absl::SimpleAtoi(port, &number) || number == 0 || number > UINT16_MAX) return std::nullopt;
-  request.port = static_cast<uint16_t>(number);
+  const auto number = parse_decimal(port);
+  if (!number || *number == 0 || *number > UINT16_MAX) return std::nullopt;
+  request.port = static_cast<uint16_t>(*number);
   request.target = part(CURLUPART_PATH);
   const std::string query = part(CURLUPART_QUERY);
   if (!query.empty()) request.target += "?" + query;

@@ -47,8 +47,11 @@ void record(Shard& shard, Lane& lane, Connection& c, InFlight& flight, Verdict v
   flight.taken = false;
   if (wants_tls(shard, lane, c, verdict)) verdict.state = State::kWaiting;
   if (verdict.state != State::kWaiting) {
-    ++c.answered;
-    if (verdict.reply.code != 0 && !std::exchange(c.worked, true)) lane.on_first_answer();
+    // Who takes MAIL and breaks off, or says 421, has not answered: the next one fares no better.
+    const bool its_own = verdict.scope != Scope::kConnection;
+    if (its_own) ++c.answered;
+    if (its_own && verdict.reply.code != 0 && !std::exchange(c.worked, true))
+      lane.on_first_answer();
     if (lane.on_answer(verdict) && verdict.state == State::kBounced) {
       verdict.state = State::kDeferred;
       verdict.reply.text = "not believed, the sender is refused too often: " + verdict.reply.text;
@@ -207,7 +210,9 @@ void take_messages(Shard& shard, Lane& lane, Connection& c) {
   SigningQueue& signing = shard.signing_queue();
   const bool in_turns = signing.needed();
   const bool is_turn = signing.take_turn(c);
-  const auto wants = [&] { return c.dialog->wants_message() && may_take(shard); };
+  const auto wants = [&] {
+    return c.dialog->wants_message() && may_take(shard) && !lane.is_outdated(c);
+  };
   if (in_turns && !is_turn) {
     if (wants()) signing.ask(c);
     return;

@@ -80,8 +80,18 @@ void report_sent(Connection& c) {
   c.outputs.clear();
 }
 
+// What TLS says of it, where that is why the connection is over; else null.
+const TlsFailure* broken_tls(const Channel& channel) {
+  const TlsEngine* const engine = channel.tls();
+  if (engine == nullptr || !engine->failed()) return nullptr;
+  const TlsFailure& failure = engine->failure();
+  return failure.kind == TlsFailureKind::kTruncated ? nullptr : &failure;
+}
+
 Fault fault_of(const Channel& channel) {
   if (channel.fault() == IoError::kTimedOut) return Fault::kTimedOut;
+  if (broken_tls(channel) != nullptr) return Fault::kTlsBroken;
+  if (channel.tls() != nullptr && channel.tls()->failed()) return Fault::kClosed;
   if (channel.fault() != IoError::kNone) return Fault::kReset;
   return Fault::kClosed;
 }
@@ -96,7 +106,10 @@ void give_up(Connection& c, Fault fault) {
     if (whole > 0) c.dialog->sent(whole);
     if (whole < c.outputs.size()) c.dialog->not_sent();
   }
-  c.dialog->fail(fault);
+  const bool theirs = fault != Fault::kTimedOut && fault != Fault::kStopped;
+  c.tls_broke = theirs && c.dialog->encrypted() && !c.dialog->ready();
+  const TlsFailure* const tls = fault == Fault::kTlsBroken ? broken_tls(c.channel) : nullptr;
+  c.dialog->fail(fault, tls == nullptr ? std::string_view() : tls->text);
 }
 
 // Feeds the dialog with what has happened.
@@ -126,6 +139,14 @@ void take_in(Shard& shard, Connection& c) {
   }
 }
 
+// What is being sent is the content of the one message whose reply is due.
+bool sends_the_last(const Connection& c) {
+  const std::string_view due = c.dialog->waiting_for();
+  if (due != "." && due != "BDAT") return false;
+  const auto is_open = [](const InFlight& flight) { return flight.taken; };
+  return std::count_if(c.in_flight.begin(), c.in_flight.end(), is_open) == 1;
+}
+
 void set_deadline(Shard& shard, const Lane& lane, Connection& c) {
   // Counts from the last progress: octets of a reply that come one by one are none.
   const Connection::Progress mark{.sent_bytes = c.channel.sent_bytes(),
@@ -138,7 +159,9 @@ void set_deadline(Shard& shard, const Lane& lane, Connection& c) {
   const SitePolicy& policy = lane.policy();
   Duration wait = policy.idle_timeout;
   if (c.channel.sending()) {
-    wait = std::max(policy.timeouts.data_block, c.dialog->reply_timeout());
+    // Who has to answer what came before may be slow to read on.
+    wait = policy.timeouts.data_block;
+    if (!sends_the_last(c)) wait = std::max(wait, c.dialog->reply_timeout());
   } else if (c.dialog->awaits_reply()) {
     wait = c.dialog->reply_timeout();
   }
@@ -148,7 +171,7 @@ void set_deadline(Shard& shard, const Lane& lane, Connection& c) {
 
 void look_for_end(Shard& shard, Lane& lane, Connection& c) {
   // Behind what is in flight, without a round trip of its own.
-  if (c.dialog->exhausted() || lane.must_yield(c)) c.dialog->quit();
+  if (c.dialog->exhausted() || lane.must_yield(c) || lane.is_outdated(c)) c.dialog->quit();
   if (!c.dialog->idle()) return;
   const bool spare = c.answered > 0 && shard.connections_wanted() && !lane.has_mail();
   if (spare || shard.draining()) c.dialog->quit();
@@ -179,15 +202,13 @@ Task<> make_handshake(Shard& shard, const Lane& lane, Connection& c) {
   std::unique_ptr<TlsEngine> engine = shard.tls().connect(c.tls_plan.demand, peer, shard.now());
   Task<std::optional<TlsFailure>> handshake = c.channel.start_tls(std::move(engine), deadline);
   const std::optional<TlsFailure> failure = co_await std::move(handshake);
-  TlsCounts& counts = shard.tls_counts();
   if (failure) {
-    ++counts.failed[static_cast<size_t>(failure->kind)];
+    ++shard.tls_counts().failed[static_cast<size_t>(failure->kind)];
     note_tls_failure(shard, lane, c, *failure);
     c.dialog->on_handshake_failed("TLS: " + failure->text);
     co_return;
   }
   c.tls_facts = c.channel.tls()->facts();
-  ++(c.tls_facts.resumed ? counts.resumed : counts.full);
   c.tls.protocol = c.tls_facts.protocol;
   c.tls.cipher = c.tls_facts.cipher;
   c.tls.passed = name_of(c.tls_facts.passed);
@@ -211,6 +232,26 @@ void end_note(Connection& c) {
   c.tls.reason = c.tls_plan.why;
 }
 
+void count_session(Shard& shard, const Connection& c) {
+  TlsCounts& counts = shard.tls_counts();
+  if (!c.dialog->encrypted()) {
+    ++counts.clear;
+  } else {
+    ++(c.tls_facts.resumed ? counts.resumed : counts.full);
+  }
+}
+
+// TLS 1.3 lets a client speak before the server has judged it: what ends the session before the
+// first reply within TLS is a handshake that failed.
+void note_broken_tls(Shard& shard, const Lane& lane, const Connection& c) {
+  const Verdict* const failure = c.dialog->session_failure();
+  if (!c.tls_broke || failure == nullptr) return;
+  TlsFailure broken;
+  broken.text = failure->reply.text;
+  ++shard.tls_counts().failed[static_cast<size_t>(broken.kind)];
+  note_tls_failure(shard, lane, c, broken);
+}
+
 // From the greeting to the end of the session.
 Task<> converse(Shard& shard, Lane& lane, Connection& c) {
   bool tls_noted = false;
@@ -221,7 +262,7 @@ Task<> converse(Shard& shard, Lane& lane, Connection& c) {
     }
     if (c.dialog->ready() && !c.greeted) {
       end_note(c);
-      if (!c.dialog->encrypted()) ++shard.tls_counts().clear;
+      count_session(shard, c);
       lane.on_greeted(c);
     }
     learn_depth(shard, lane, c);
@@ -282,7 +323,9 @@ void plan_connection(Shard& shard, const Lane& lane, const Exchanger& exchanger,
 bool learn_broken_tls(Shard& shard, Lane& lane, Connection& c) {
   const Verdict* failure = c.dialog->session_failure();
   if (failure == nullptr || c.dialog->ready() || shard.draining()) return false;
-  const bool tried = std::string_view(failure->command) == "STARTTLS" && failure->reply.code != 421;
+  const bool refused =
+      std::string_view(failure->command) == "STARTTLS" && failure->reply.code != 421;
+  const bool tried = refused || c.tls_broke;
   if (!tried || c.dialog->injected() || !c.tls_plan.falls_back) return false;
   c.clear_next = true;
   c.clear_why = failure->reply.text;
@@ -318,7 +361,6 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
   std::optional<Family> unusable_family;  // of which the source has no usable address
   // Every dial counts against the connection rate; the lane had a permit for the first.
   bool permit = true;
-  const Exchanger* skipped = nullptr;  // the last one
   for (size_t next = 0; next < targets.size(); ++next) {
     const Target& target = targets[next];
     if (unusable_family == target.address.family) continue;
@@ -327,9 +369,9 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
     if (c.tls_plan.skip) {
       reason = c.exchanger + " is not used: " + c.tls_plan.why;
       theirs = true;
-      if (std::exchange(skipped, target.exchanger) != target.exchanger) {
-        note_tls_skip(shard, lane, c);
-      }
+      const auto is_same = [&](const Target& it) { return it.exchanger == target.exchanger; };
+      const auto here = targets.begin() + static_cast<std::ptrdiff_t>(next);
+      if (std::none_of(targets.begin(), here, is_same)) note_tls_skip(shard, lane, c);
       continue;
     }
     if (shard.draining() || !(std::exchange(permit, false) || lane.may_dial_next())) break;
@@ -349,6 +391,7 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
       continue;
     }
     theirs = true;
+    c.tls_broke = false;
     c.dialog = make_dialog(shard, lane, c.tls_plan.starttls);
     c.session = shard.next_session();
     co_await converse(shard, lane, c);
@@ -367,6 +410,7 @@ Task<> deliver(Shard& shard, Lane& lane, Connection& c) {
     }
     learn_end(shard, lane, c);
     note_tls_end(shard, lane, c);
+    note_broken_tls(shard, lane, c);
     if (learn_broken_tls(shard, lane, c)) {
       --next;  // once more, in clear
       continue;

@@ -52,6 +52,7 @@ struct Connection {
   std::vector<size_t> output_ends;  // index behind each output's last piece
   std::string exchanger;            // its host name
   TlsPlan tls_plan;
+  bool tls_broke = false;   // behind the handshake, before the first reply
   bool clear_next = false;  // TLS has just failed: once more without
   std::string clear_why;
   // What the record says of it: `tls` points into `tls_facts` and the plan.
@@ -69,7 +70,7 @@ struct Connection {
     friend bool operator==(const Progress&, const Progress&) = default;
   };
   Progress progress;
-  uint64_t answered = 0;  // messages that got a verdict
+  uint64_t answered = 0;  // messages that got a verdict of their own: not one of the connection
   bool worked = false;    // one of them was a receiver's answer
   // What was told to the exchanger's depth so far.
   std::shared_ptr<Depth> depth;

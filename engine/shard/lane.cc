@@ -16,6 +16,10 @@ namespace {
 // Between two questions for a domain's MTA-STS policy.
 constexpr Duration kTermsAtLeast = std::chrono::minutes(1);
 
+bool is_enforced(const StsPolicyPtr& policy) {
+  return policy != nullptr && policy->mode == StsMode::kEnforce;
+}
+
 }  // namespace
 
 Lane::Lane(Shard& shard, Site& site, uint32_t source, LaneTerms terms, Shaped shaped)
@@ -41,7 +45,12 @@ void Lane::set_shaped(Shaped shaped) {
 }
 
 void Lane::set_sts(StsPolicyPtr sts, Instant expires) {
+  const bool was_enforced = is_enforced(terms_.sts);
   terms_.sts = std::move(sts);
+  if (is_enforced(terms_.sts) && !was_enforced) {
+    enforced_at_ = now();
+    yield_idle();
+  }
   terms_expire_ = std::max(expires, now() + kTermsAtLeast);
   asking_terms_ = false;
   nudge();
@@ -213,6 +222,7 @@ Instant Lane::next_wake() const {
   consider(ahead_.read_again_at());
   consider(resume_at_);
   consider(back_off_.not_before());
+  if (site_.refreshing) consider(site_.refresh_began + kRouteWait);
   consider(concurrency_.probe_at(moment));
   if (queue_.due_count() > 0) consider(queue_.next_wake(shard_.peers().clock, moment));
   return wake;

@@ -110,6 +110,8 @@ class Lane {
   bool on_answer(const Verdict& verdict);
   // The connection is to end after what is in flight: others wait for its slot.
   bool must_yield(Connection& connection);
+  // It was planned before an MTA-STS policy was enforced: it gets no mail any more.
+  bool is_outdated(const Connection& connection) const;
   // Somebody waits for a slot: idle connections look whether they are needed.
   void yield_idle();
   // Its turn for a rate that it shares has come.
@@ -169,6 +171,9 @@ class Lane {
   }
 
  private:
+  // For the answer of DNS when the route has expired; then the old one serves.
+  static constexpr Duration kRouteWait = std::chrono::seconds(2);
+
   // `sums`: due times may be the latest ones.
   void add_jobs_to(std::vector<LaneJob>& jobs, bool sums) const;
   Instant now() const;
@@ -197,7 +202,8 @@ class Lane {
   Site& site_;
   const uint32_t source_;
   LaneTerms terms_;
-  Instant terms_expire_ = kForever;  // asked for anew then
+  Instant terms_expire_ = kForever;       // asked for anew then
+  Instant enforced_at_ = Instant::min();  // when the policy of `terms_` last became one to enforce
   bool asking_terms_ = false;
   Shaped shaped_;
   SiteQueue queue_;

@@ -105,8 +105,10 @@ void Lane::on_unreachable(const Connection& connection, std::string_view reason,
                          shard_.retry().max_retry_interval, shard_.io().random(),
                          local ? 0 : dialling + greeted);
   if (!was_delayed && back_off_.delayed(threshold)) {
-    log(LogLevel::kWarning,
-        "site " + site_.name + " cannot be reached, its mail waits: " + last_failure_);
+    log(LogLevel::kWarning, "site " + site_.name +
+                                (connection.greeted ? " breaks off, its mail waits: "
+                                                    : " cannot be reached, its mail waits: ") +
+                                last_failure_);
   }
 }
 
@@ -181,11 +183,11 @@ uint32_t Lane::wanted_connections() const {
 }
 
 // Whoever has connections goes on by the old route until the new one is there. A lane without any,
-// perhaps since nothing answers there any more, waits: the exchangers may have moved.
+// perhaps since nothing answers there any more, waits a moment: the exchangers may have moved.
 bool Lane::has_fresh_route() {
-  const bool is_asked = site_.route->expires <= now() && site_.refreshed_at + kRouteRest <= now();
-  if (is_asked) shard_.refresh_route(site_);
-  return open_ > 0 || !site_.refreshing;
+  if (site_.route->expires > now()) return true;
+  if (site_.refreshed_at + kRouteRest <= now()) shard_.refresh_route(site_);
+  return open_ > 0 || !site_.refreshing || site_.refresh_began + kRouteWait <= now();
 }
 
 void Lane::dial_more() {
@@ -211,6 +213,10 @@ void Lane::dial_more() {
     ++dialling_;
     shard_.spawn_delivery(*this, handle);
   }
+}
+
+bool Lane::is_outdated(const Connection& connection) const {
+  return connection.attempt.began <= enforced_at_;
 }
 
 bool Lane::must_yield(Connection& connection) {

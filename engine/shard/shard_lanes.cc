@@ -115,6 +115,7 @@ void Shard::nudge_lanes() {
 void Shard::refresh_route(Site& site) {
   if (site.refreshing) return;
   site.refreshing = true;
+  site.refresh_began = now();
   services_.spawn(refresh_story(site));
 }
 

@@ -22,9 +22,10 @@ struct Site {
   std::string domain;  // one of its domains: asked again when the route has expired
   RoutePtr route;
   bool refreshing = false;  // the route is being asked for
-  Instant refreshed_at{};   // when that last ended
-  bool paused = false;      // by the operator: nothing is sent
-  bool resting = false;     // counted among those without mail
+  Instant refresh_began{};
+  Instant refreshed_at{};  // when that last ended
+  bool paused = false;     // by the operator: nothing is sent
+  bool resting = false;    // counted among those without mail
   // Addresses that did not answer are left alone for a while, as long as there are others.
   struct Rested {
     IpAddress address;

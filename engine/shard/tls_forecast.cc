@@ -27,7 +27,13 @@ std::string origin_of(const TlsPlan& plan, const Shaped& shaped, std::string_vie
   if (policy == "dane") return "DANE";
   if (policy == "mta-sts") return "MTA-STS of " + std::string(domain);
   const Origin* origin = shaped.origins.find("enable_tls");
+  if (shaped.policy.tls && policy != name_of(*shaped.policy.tls)) origin = nullptr;
   return origin == nullptr ? "[tls] policy" : origin->file + ":" + std::to_string(origin->line);
+}
+
+// Where the operator says that nothing leaves in clear, no rule does away with it.
+bool is_floor(TlsPolicy policy) {
+  return policy == TlsPolicy::kRequired || policy == TlsPolicy::kVerified;
 }
 
 }  // namespace
@@ -38,6 +44,7 @@ std::string words_of(const TlsPlan& plan) {
     case StartTls::kNever:
       return plan.why.empty() ? "in clear" : "in clear: " + plan.why;
     case StartTls::kIfOffered:
+    case StartTls::kWhereOffered:
       return "encrypted where STARTTLS is offered" +
              std::string(plan.falls_back ? " and works" : "") + ", " + certificate_words(plan);
     case StartTls::kRequired:
@@ -47,7 +54,8 @@ std::string words_of(const TlsPlan& plan) {
 }
 
 TlsPolicy policy_of(const SitePolicy& site, const Configuration::Tls& tls) {
-  return site.tls.value_or(tls.policy);
+  if (!site.tls) return tls.policy;
+  return is_floor(tls.policy) ? strictest(*site.tls, tls.policy) : *site.tls;
 }
 
 LaneTerms terms_in_force(const LaneTerms& terms, const SitePolicy& site,

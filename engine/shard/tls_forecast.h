@@ -26,7 +26,8 @@ struct TlsForecast {
 
 // "always encrypted, with a certificate for mx.example.com" and so on.
 std::string words_of(const TlsPlan& plan);
-// The strictest of rule and [tls] for a site's mail; DANE and MTA-STS taken off where they are off.
+// For a site's mail the rule's, else that of [tls]; one of [tls] that is "required" or "verified"
+// no rule makes laxer. DANE and MTA-STS are taken off where they are off.
 TlsPolicy policy_of(const SitePolicy& site, const Configuration::Tls& tls);
 LaneTerms terms_in_force(const LaneTerms& terms, const SitePolicy& site,
                          const Configuration::Tls& tls);

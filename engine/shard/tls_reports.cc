@@ -130,8 +130,10 @@ Task<> TlsReports::send_due() {
     if (waiting == waiting_.end() || waiting->second.again_at <= now) due.push_back(key);
   }
   if (due.empty()) co_return;
+  // What takes longer goes on in the next round, behind a save.
+  const Instant end = home_.now() + kSaveInterval;
   for (const Key& key : due) {
-    if (home_.draining()) co_return;
+    if (home_.draining() || home_.now() >= end) co_return;
     co_await send(key);
   }
 }
@@ -164,23 +166,30 @@ Task<bool> TlsReports::tell(Key key, TlsDomainResults results,
   if (!targets) co_return true;
   Waiting& waiting = waiting_[key];  // stays: nobody else takes it away
   bool over = true;
-  const std::string by_mail = join(targets->addresses, ", ");
-  if (!by_mail.empty() && !waiting.told.contains(by_mail)) {
-    Task<Status> dropping = drop(results, targets->addresses);
+  std::vector<std::string> by_mail = targets->addresses;
+  std::erase_if(by_mail,
+                [&](const std::string& address) { return waiting.told.contains(address); });
+  if (!by_mail.empty()) {
+    Task<Status> dropping = drop(results, by_mail);
     const Status dropped = co_await std::move(dropping);
     if (dropped.ok()) {
-      waiting.told.insert(by_mail);
-      log(LogLevel::kInfo, words_of(key.first, key.second) + ": goes to " + by_mail);
+      waiting.told.insert(by_mail.begin(), by_mail.end());
+      log(LogLevel::kInfo, words_of(key.first, key.second) + ": goes to " + join(by_mail, ", "));
     } else {
       over = try_again(key, message_of(dropped), kDropAgain);
     }
   }
   for (const std::string& url : targets->urls) {
+    if (home_.draining()) co_return false;
     if (waiting.told.contains(url)) continue;
     Task<Status> posting = post(results, url);
     const Status posted = co_await std::move(posting);
     if (home_.draining()) co_return false;
-    if (posted.ok()) {
+    if (absl::IsInvalidArgument(posted)) {
+      waiting.told.insert(url);
+      log(LogLevel::kWarning,
+          words_of(key.first, key.second) + " does not go everywhere: " + message_of(posted));
+    } else if (posted.ok()) {
       waiting.told.insert(url);
       log(LogLevel::kInfo, words_of(key.first, key.second) + ": posted to " + escaped(url));
     } else {
@@ -191,17 +200,17 @@ Task<bool> TlsReports::tell(Key key, TlsDomainResults results,
   co_return over;
 }
 
-// False: later. True: it has been tried for long enough, and is given up.
+// To one target. False: later. True: it has been tried for long enough, and is given up.
 bool TlsReports::try_again(const Key& key, const std::string& why, Duration pause) {
   const WallTime now = home_.wall_now();
   const bool last = now > begin_of(key.first + 1) + kGiveUp;
   Waiting& waiting = waiting_[key];
-  const bool first = waiting.again_at == WallTime{};
-  if (last || first) {
+  if (last || waiting.said.insert(why).second) {
     log(LogLevel::kWarning,
         words_of(key.first, key.second) + " " + (last ? "is given up" : "waits") + ": " + why);
   }
-  waiting.again_at = now + pause;
+  const bool sooner = waiting.again_at <= now || now + pause < waiting.again_at;
+  if (sooner) waiting.again_at = now + pause;
   return last;
 }
 

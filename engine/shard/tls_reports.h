@@ -5,23 +5,24 @@
 //   the reports of those that want one: by mail it drops a job into incoming/, by https: it posts.
 // WHAT COUNTS. A session that went by a policy other than "none", once: for the domain of the
 //   first message that it carries, else, when it fails before that, for the domain whose MTA-STS
-//   policy it went by, or one of the site's. Sessions that are in clear because TLS failed there a
-//   while ago, and those that begin with a report, do not count.
+//   policy it went by, or one of the site's. A fetch of an MTA-STS policy that fails counts as a
+//   failed session of its own, though mail goes on without the policy. Sessions that are in clear
+//   because TLS failed there a while ago, and those that begin with a report, do not count.
+// TESTING. A domain whose MTA-STS policy is in testing mode has connections of its own, whose
+//   sessions are never resumed: each is looked at as if the policy were enforced.
 // WHEN. A report goes at a time within kSpread after the day's end that is the domain's own. One
 //   whose TXT record cannot be looked up, or that its web server does not take (status 2xx), is
-//   tried again every hour, until kGiveUp after the end; a web server that failed rests for all
-//   reports. Its certificate is not asked for (RFC 8460 §3): a report tells of broken ones.
+//   tried again every hour, until kGiveUp after the end; a web server that does not answer rests
+//   for all reports. Its certificate is not asked for (RFC 8460 §3): a report tells of broken ones.
 // OWNERSHIP. The home shard outlives it. run() must have ended before it dies.
 // THREAD. Shard 0's, but for note_tls_*(): the shard's of the lane.
-// ERRORS. What cannot be written is logged and tried again.
+// ERRORS. What cannot be written is logged and tried again; a target that can never be reached is
+//   told of and left out.
 // LIMITS. TlsResultLimits; results are lost while shard 0's mailbox is full. Saved every
-//   kSaveInterval and at the end: a crash loses what came since. A crash between the drop of a
-//   report and that may send it twice, under the same report-id, and so does the next start while
-//   one of several targets has failed. Reports are posted one after another.
-//   A domain whose MTA-STS policy is in testing mode has connections of its own, whose sessions are
-//   never resumed: each is looked at as if the policy were enforced.
-//   A fetch of an MTA-STS policy that fails counts as a failed session of its own, though mail goes
-//   on without the policy.
+//   kSaveInterval, at the longest a request later, and at the end: a crash loses what came since.
+// BUGS. Reports are posted one after another. Which targets have a report is not on disk: while one
+//   of several has failed, the next start sends it to the others again, under the same report-id;
+//   so do a crash behind a drop, and a stop while a report is being posted.
 #pragma once
 
 #include <map>
@@ -76,7 +77,8 @@ class TlsReports {
   // A report that is to be tried again.
   struct Waiting {
     WallTime again_at{};         // not before
-    std::set<std::string> told;  // targets that have it
+    std::set<std::string> told;  // targets that have it, or never will
+    std::set<std::string> said;  // why it waits
   };
 
   Shard& home_;
@@ -86,7 +88,6 @@ class TlsReports {
   uint64_t left_out_ = 0;  // said already
   std::map<Key, Waiting> waiting_;
   std::map<std::string, WallTime> resting_;  // web servers that failed, until then
-  std::set<std::string> testing_;            // domains whose MTA-STS policy is in testing mode
   std::string complaint_;
 };
 

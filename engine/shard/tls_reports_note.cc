@@ -170,7 +170,9 @@ void note_tls_failure(Shard& shard, const Lane& lane, const Connection& c,
 }
 
 void note_tls_end(Shard& shard, const Lane& lane, const Connection& c) {
-  if (!counts(shard, c) || c.tls_plan.starttls != StartTls::kRequired) return;
+  const StartTls starttls = c.tls_plan.starttls;
+  const bool insists = starttls == StartTls::kRequired || starttls == StartTls::kWhereOffered;
+  if (!counts(shard, c) || !insists) return;
   const Verdict* const failure = c.dialog->session_failure();
   if (failure == nullptr || c.dialog->ready() || c.dialog->encrypted()) return;
   const bool refused = std::string_view(failure->command) == "STARTTLS" &&

@@ -1,5 +1,4 @@
 // TLS reports by https (RFC 8460 §5.4).
-#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,9 +14,9 @@
 namespace sluice {
 namespace {
 
-constexpr Duration kRest = std::chrono::hours(1);
+constexpr Duration kRest = std::chrono::minutes(50);  // shorter than until the next try
 constexpr size_t kRestingMax = 1'024;
-// More than a request takes.
+// More than a request takes once it is its turn.
 constexpr Duration kPatience = std::chrono::minutes(5);
 constexpr const char* kType = "application/tlsrpt+gzip";
 
@@ -77,7 +76,8 @@ Task<Status> TlsReports::post(TlsDomainResults results, std::string url) {
   const WallTime now = home_.wall_now();
   std::erase_if(resting_, [now](const auto& resting) { return resting.second <= now; });
   const std::string host = request->host;
-  if (resting_.contains(host)) co_return unavailable("https://" + host + " failed a while ago");
+  const std::string server = host + ":" + std::to_string(request->port);
+  if (resting_.contains(server)) co_return unavailable("https://" + host + " failed a while ago");
   Task<StatusOr<std::vector<IpAddress>>> looking = home_.resolver().addresses_of_web(host);
   StatusOr<std::vector<IpAddress>> addresses = co_await std::move(looking);
   if (!addresses.ok()) co_return addresses.status();
@@ -85,16 +85,22 @@ Task<Status> TlsReports::post(TlsDomainResults results, std::string url) {
   request->any_certificate = true;
   request->body_type = kType;
   request->body = gzipped(tls_report_json(results, tls_reporter_of(home_.config().tls)));
+  if (home_.draining()) co_return unavailable("we stop");
   Task<WebAnswer> asking = ask_web(*std::move(request));
   const WebAnswer answer = co_await std::move(asking);
-  std::string why = answer.detail;
-  if (answer.kind == WebAnswer::Kind::kAnswered) {
-    constexpr long kGood = 2;
-    if (answer.status / 100 == kGood) co_return Status();
-    why = "https://" + host + " answered with status " + std::to_string(answer.status);
+  constexpr long kGood = 2;
+  switch (answer.kind) {
+    case WebAnswer::Kind::kAnswered:
+      if (answer.status / 100 == kGood) co_return Status();
+      co_return unavailable("https://" + host + " answered with status " +
+                            std::to_string(answer.status));
+    case WebAnswer::Kind::kFailed:
+      if (resting_.size() < kRestingMax) resting_[server] = now + kRest;
+      co_return unavailable(answer.detail);
+    case WebAnswer::Kind::kNotAsked:
+      break;
   }
-  if (resting_.size() < kRestingMax) resting_[host] = now + kRest;
-  co_return unavailable(why);
+  co_return unavailable("https://" + host + ": " + answer.detail);
 }
 
 }  // namespace sluice

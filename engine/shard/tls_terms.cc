@@ -74,7 +74,7 @@ void plan_policy(TlsPolicy policy, const Exchanger& exchanger, const TlsMemory::
       plan.starttls = StartTls::kIfOffered;
       return;
     case TlsPolicy::kVerifiedIfOffered:
-      plan.starttls = StartTls::kIfOffered;
+      plan.starttls = StartTls::kWhereOffered;
       demand_names(exchanger, plan);
       return;
     case TlsPolicy::kRequired:

@@ -7,8 +7,10 @@ namespace sluice::sim {
 TlsPolicy AllowedTls::of(const std::string& domain, const std::string& job) const {
   const auto rule = by_domain.find(domain);
   const auto least = by_job.find(job);
-  return strictest(rule == by_domain.end() ? policy : rule->second,
-                   least == by_job.end() ? TlsPolicy::kNone : least->second);
+  const bool is_floor = policy == TlsPolicy::kRequired || policy == TlsPolicy::kVerified;
+  TlsPolicy own = rule == by_domain.end() ? policy : rule->second;
+  if (is_floor) own = strictest(own, policy);
+  return strictest(own, least == by_job.end() ? TlsPolicy::kNone : least->second);
 }
 
 TlsPolicy weaker(TlsPolicy a, TlsPolicy b) {
@@ -75,7 +77,7 @@ std::optional<std::string> TlsBook::on_mail(const Line& line, TlsPolicy needed) 
       if (!known.offered || !broken.empty()) return std::nullopt;
       return what + "goes in clear, and no handshake ever failed there";
     case TlsPolicy::kVerifiedIfOffered:
-      if (!known.offered) return std::nullopt;
+      if (!known.offered && !known.refused) return std::nullopt;
       return what + "goes in clear to one that offers STARTTLS";
     case TlsPolicy::kRequired:
     case TlsPolicy::kVerified:

@@ -3,7 +3,8 @@
 //
 // A connection is what its receiver saw: whether STARTTLS was offered, refused, begun, and how good
 // the certificate of its session is (of one that was resumed: when it was first made). What mail
-// must have is what the configuration, a rule and its job say; of rule and configuration the rule.
+// must have is what the configuration, a rule and its job say; of rule and configuration the rule,
+// unless the configuration says that nothing goes in clear.
 // OWNERSHIP. The Witness'. THREAD. One. ERRORS. Words of what is wrong; nothing when all is well.
 // BUGS. That opportunistic mail goes in clear is excused by any connection to the exchanger on
 // which STARTTLS was offered and nothing came of it.

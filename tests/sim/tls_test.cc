@@ -190,6 +190,8 @@ TEST(Tls, VerifiedNeverGoesToABadCertificate) {
     never_in_clear(42, policy, {.manner = TlsManner::kAlert}, "the peer sends an alert");
   }
   never_in_clear(43, TlsPolicy::kVerified, {}, "does not offer STARTTLS");
+  never_in_clear(45, TlsPolicy::kVerifiedIfOffered, {.manner = TlsManner::kRefuses},
+                 "TLS is not there");
 }
 
 TEST(Tls, VerifiedIfOfferedGoesInClearWhereItIsNot) {

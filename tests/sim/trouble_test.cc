@@ -92,6 +92,30 @@ TEST(Trouble, ASiteThatMovesWhileNothingAnswersGetsItsMailAtTheNextAttempt) {
   EXPECT_EQ(moved.deliveries().size(), 50U);
 }
 
+// It greets, takes the envelope and is gone, or says 421: that says nothing of any row, and the
+// next connection fares no better.
+TEST(Trouble, WhoBreaksOffBehindMailIsNotDialledWithoutEnd) {
+  for (const bool torn : {true, false}) {
+    SCOPED_TRACE(torn ? "torn at the dot" : "421 to MAIL");
+    Scene scene({.seed = 7});
+    scene.zones.add("bad.test MX 10 mx.bad.test\nmx.bad.test A 10.0.0.2");
+    ReceiverRules rules;
+    if (torn) rules.dot = [](const std::string&) { return ReceiverRules::Dot::kDrop; };
+    if (!torn) rules.mail = [](uint32_t) { return std::string("421 4.7.0 slow down"); };
+    Receiver& receiver = scene.receiver(2, rules);
+    scene.drop_job("news", at_domain("bad.test", 3'000));
+    scene.start();
+    scene.run_for(std::chrono::minutes(30));
+    EXPECT_TRUE(receiver.deliveries().empty());
+    EXPECT_GT(receiver.lines(), 5U);
+    EXPECT_LT(receiver.lines(), 200U);
+    receiver.rules.dot = nullptr;
+    receiver.rules.mail = nullptr;
+    ASSERT_TRUE(scene.run_jobs(std::chrono::hours(12)));
+    EXPECT_EQ(scene.summary("news").counts[State::kDelivered], 3'000);
+  }
+}
+
 TEST(Trouble, DnsServerFailureThenAnswers) {
   Scene scene({.seed = 5, .shards = 3});
   scene.zones.add("example.test SERVFAIL\nslow.test TIMEOUT\nmx.sim A 10.0.0.1");

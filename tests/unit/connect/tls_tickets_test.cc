@@ -133,6 +133,25 @@ TEST_F(TlsResumptionTest, SessionsOfTls12AreUsedAgain) {
   }
 }
 
+// Many servers close behind QUIT without a close_notify (RFC 5246 §7.2.1 allows to go on from it).
+TEST_F(TlsResumptionTest, ASessionThatThePeerCutIsUsedAgain) {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    Context context = authority_.context(identity_, {.version_max = version});
+    const TlsDemand demand = demand_of(TlsCheck::kNames);
+    const std::string exchanger = "v" + std::to_string(version) + ".example:25";
+    for (int i = 0; i < 4; ++i) {
+      Server server(context.get());
+      const auto engine = factory_->connect(demand, exchanger, Instant{});
+      std::string heard;
+      ASSERT_TRUE(shake_hands(*engine, server));
+      EXPECT_TRUE(converse(*engine, server, heard));
+      EXPECT_EQ(engine->facts().resumed, i > 0) << version << " " << i;
+      engine->receive_end();
+      EXPECT_TRUE(engine->failed());
+    }
+  }
+}
+
 TEST_F(TlsResumptionTest, AServerThatForgotMakesAFullHandshake) {
   const TlsDemand demand = demand_of(TlsCheck::kNames);
   EXPECT_FALSE(resumed(demand));

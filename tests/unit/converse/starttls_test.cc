@@ -113,6 +113,47 @@ TEST(StartTlsDialog, NothingIsSaidInClearWhereItIsRequired) {
   }
 }
 
+// Else one forged refusal would do away with it.
+TEST(StartTlsDialog, WhereItIsOfferedARefusalIsNoWayOut) {
+  Driver refused(with(StartTls::kWhereOffered));
+  refused.add_mail(1);
+  greet(refused, kOffer);
+  refused.says("454 4.7.0 not now\r\n", false);
+  ASSERT_TRUE(refused.dialog.finished());
+  EXPECT_EQ(describe(*refused.dialog.session_failure()), "deferred exchanger 454 4.7.0 STARTTLS");
+  EXPECT_EQ(refused.output.find("MAIL"), std::string::npos);
+  Driver without(with(StartTls::kWhereOffered));
+  without.add_mail(1);
+  greet(without, kNoOffer);
+  EXPECT_TRUE(without.dialog.ready());
+  EXPECT_NE(without.output.find("MAIL"), std::string::npos);
+}
+
+TEST(StartTlsDialog, ASecondBannerWithinTlsIsNoReplyToEhlo) {
+  Driver driver(with(StartTls::kIfOffered));
+  driver.add_mail(1);
+  greet(driver, kOffer);
+  driver.says("220 go ahead\r\n", false);
+  driver.dialog.on_encrypted();
+  driver.work();
+  driver.says("220 mx.example ESMTP once more\r\n", false);
+  ASSERT_TRUE(driver.dialog.finished());
+  EXPECT_EQ(describe(*driver.dialog.session_failure()), "deferred exchanger 0 4.5.0 EHLO");
+  EXPECT_EQ(driver.output.find("MAIL"), std::string::npos);
+}
+
+TEST(StartTlsDialog, WhyTlsBrokeIsTold) {
+  Driver driver(with(StartTls::kIfOffered));
+  greet(driver, kOffer);
+  driver.says("220 go ahead\r\n", false);
+  driver.dialog.on_encrypted();
+  driver.work();
+  driver.dialog.fail(Fault::kTlsBroken, "tlsv13 alert certificate required");
+  EXPECT_EQ(describe(*driver.dialog.session_failure()), "deferred exchanger 0 4.7.5 EHLO");
+  EXPECT_EQ(driver.dialog.session_failure()->reply.text,
+            "the TLS session broke: tlsv13 alert certificate required");
+}
+
 TEST(StartTlsDialog, WhatComesBehindTheReplyEndsTheSession) {
   for (const std::string_view injected : {"220 go\r\n250 mx\r\n", "220 go\r\n250-mx\r\n250 AUTH",
                                           "220 go\r\n\x16\x03\x03", "220 go\r\n\r\n"}) {

@@ -280,6 +280,14 @@ TEST_F(CurlWebTest, APost) {
   EXPECT_EQ(request.substr(request.find("\r\n\r\n") + 4), body);
 }
 
+TEST_F(CurlWebTest, WhatIsSaidToAPostMayBeLong) {
+  serve(answer(std::string(WebAnswer::kTextMax + 1'000, 'x'), "", "text/html", "201 Created"));
+  const WebAnswer got = ask(post_of("x"));
+  EXPECT_EQ(got.kind, WebAnswer::Kind::kAnswered) << got.detail;
+  EXPECT_EQ(got.status, 201);
+  EXPECT_EQ(got.text.size(), WebAnswer::kTextMax);
+}
+
 TEST_F(CurlWebTest, AnyCertificateIsTakenWhereTheRequestSaysSo) {
   serve([](const std::string&) { return answer(""); }, "elsewhere.example", -1);
   EXPECT_EQ(ask(post_of("x")).kind, WebAnswer::Kind::kFailed);
@@ -301,11 +309,12 @@ TEST(ParseHttpsUrl, HostPortAndTarget) {
 }
 
 TEST(ParseHttpsUrl, WhatIsNone) {
-  for (const char* url : {"", "http://a.example/", "https://", "https://me@a.example/",
-                          "https://me:secret@a.example/", "https://127.0.0.1/", "https://[::1]/",
-                          "https://2130706433/", "https://0x7f.1/", "https://a.example:0/",
-                          "https://a.example:99999/", "ftp://a.example/", "https://a b.example/",
-                          "https://a.example/\r\nHost: b", "https://b\xC3\xBC.example/"}) {
+  for (const char* url :
+       {"", "http://a.example/", "https://", "https://me@a.example/",
+        "https://me:secret@a.example/", "https://127.0.0.1/", "https://[::1]/",
+        "https://2130706433/", "https://0x7f.1/", "https://127.1./", "https://127%2E1/",
+        "https://a.0x1/", "https://a.example:0/", "https://a.example:99999/", "ftp://a.example/",
+        "https://a b.example/", "https://a.example/\r\nHost: b", "https://b\xC3\xBC.example/"}) {
     EXPECT_FALSE(parse_https_url(url)) << url;
   }
 }

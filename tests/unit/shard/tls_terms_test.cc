@@ -43,7 +43,7 @@ LaneTerms terms(TlsPolicy job, bool dane = false, StsPolicyPtr policy = nullptr)
 // "if-offered none falls-back" and so on: what a plan says, in one line.
 std::string words(const TlsPlan& plan) {
   if (plan.skip) return std::string("skip ") + plan.policy;
-  static constexpr const char* kStart[] = {"clear", "if-offered", "must"};
+  static constexpr const char* kStart[] = {"clear", "if-offered", "where-offered", "must"};
   static constexpr const char* kCheck[] = {"any", "names", "dane"};
   return std::string(plan.policy) + " " + kStart[static_cast<size_t>(plan.starttls)] + " " +
          kCheck[static_cast<size_t>(plan.demand.check)] + (plan.falls_back ? " falls-back" : "");
@@ -81,7 +81,7 @@ TEST(TlsPlan, ThePolicyAlone) {
   EXPECT_TRUE(plain.is_plain());
   EXPECT_EQ(plan(kNone, plain, exchanger()), "none clear any");
   EXPECT_EQ(plan(kOpportunistic, plain, exchanger()), "opportunistic if-offered any falls-back");
-  EXPECT_EQ(plan(kVerifiedIfOffered, plain, exchanger()), "verified-if-offered if-offered names");
+  EXPECT_EQ(plan(kVerifiedIfOffered, plain, exchanger()), "verified-if-offered where-offered names");
   EXPECT_EQ(plan(kRequired, plain, exchanger()), "required must any");
   EXPECT_EQ(plan(kVerified, plain, exchanger()), "verified must names");
 }
@@ -156,7 +156,7 @@ TEST(TlsPlan, BrokenTlsIsRememberedForOpportunisticMailAlone) {
   EXPECT_EQ(words(clear), "opportunistic clear any falls-back");
   EXPECT_EQ(clear.why, "handshake failed");
   EXPECT_EQ(plan(kVerifiedIfOffered, plain, exchanger(), note),
-            "verified-if-offered if-offered names");
+            "verified-if-offered where-offered names");
   EXPECT_EQ(plan(kRequired, plain, exchanger(), note), "required must any");
   EXPECT_EQ(plan(kVerified, plain, exchanger(), note), "verified must names");
   EXPECT_EQ(plan(kOpportunistic, terms(kRequired), exchanger(), note), "required must any");
