@@ -187,13 +187,15 @@ class Sts(unittest.TestCase):
         (host or self.host).serve(domain, answer)
 
     def begin(self, world, patient=True):
-        """Whose sender is not patient tries held mail again and again."""
-        rules = "" if patient else HASTY
+        """Whose sender is not patient tries held mail again and again; the other's connections stay
+        open, also when a policy changes, and it reports, which policies in testing mode are for."""
+        rules = '["default"]\nidle_timeout = "10m"\n' if patient else HASTY
         ways.configure(world, [f"{RESOLVER}:{DNS_PORT}"], rules=rules)
         text = world.config_file.read_text()
         if not patient:
             text = text.replace('"10m"', '"1s"\nmax_retry_interval = "2s"')
-        world.config_file.write_text(text + f'[tls]\nca_file = "{self.authority.root_file}"\n')
+        text += f'[tls]\nca_file = "{self.authority.root_file}"\n'
+        world.config_file.write_text(text + ('report_from = "tls@sender.example"\n' * patient))
         world.start_sender()
 
     def test_table(self):
