@@ -374,10 +374,14 @@ bool Dialog::push_next() {
     return room;
   }
   if (quit_wanted_ && !quit_queued_ && open_.empty()) {
-    quit_queued_ = true;
-    push_command(kQuitLine, Step::kQuit, kNoSlot);
+    push_quit();
   }
   return false;
+}
+
+void Dialog::push_quit() {
+  quit_queued_ = true;
+  push_command(kQuitLine, Step::kQuit, kNoSlot);
 }
 
 size_t Dialog::gather(std::span<Output> out) {

@@ -342,6 +342,7 @@ class Dialog {
   bool begin_tls(Step step, const Reply& reply);
   void become_ready();
   void on_no_tls(const Reply& reply, const Judgement& judgement);
+  void push_quit();
   void fail_tls(Step step, EnhancedCode enhanced, std::string_view text);
   void on_refusal(const Expected& expected, const Reply& reply, Judgement judgement);
   void on_refused_parameters(const Expected& expected, const Reply& reply, Judgement judgement);

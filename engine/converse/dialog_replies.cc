@@ -264,6 +264,7 @@ bool Dialog::begin_tls(Step step, const Reply& reply) {
   }
   if (options_.starttls != StartTls::kRequired) return false;
   fail_tls(step, {4, 7, 4}, "TLS is required, and the receiver does not offer STARTTLS");
+  push_quit();
   return true;
 }
 
@@ -271,7 +272,7 @@ void Dialog::on_no_tls(const Reply& reply, const Judgement& judgement) {
   if (options_.starttls != StartTls::kIfOffered) {
     set_reply(failure_.emplace(), Step::kStartTls, reply, judgement);
     if (!failure_->reply.enhanced.present()) failure_->reply.enhanced = {4, 7, 4};
-    finish();
+    push_quit();
     return;
   }
   capabilities_.starttls = false;
@@ -291,6 +292,7 @@ void Dialog::on_encrypted() {
 void Dialog::on_handshake_failed(std::string_view why) {
   CHECK(wants_handshake());
   fail_tls(Step::kStartTls, {4, 7, 5}, why);
+  finish();
 }
 
 void Dialog::fail_tls(Step step, EnhancedCode enhanced, std::string_view text) {
@@ -300,7 +302,6 @@ void Dialog::fail_tls(Step step, EnhancedCode enhanced, std::string_view text) {
   verdict.reply.enhanced = enhanced;
   verdict.reply.text.assign(text.substr(0, options_.verdict_text_bytes_max));
   verdict.command = name_of(step);
-  finish();
 }
 
 // Of one of them; when it was the last, the message goes, or has nobody to go to.

@@ -30,6 +30,13 @@ void greet(Driver& driver, std::string_view replies) {
   }
 }
 
+// Who is in step gets QUIT (RFC 5321 §4.1.1.10).
+void end_in_order(Driver& driver, bool in_step) {
+  EXPECT_EQ(driver.dialog.finished(), !in_step);
+  EXPECT_EQ(driver.output.ends_with("QUIT\r\n"), in_step);
+  if (in_step) driver.says("221 bye\r\n", false);
+}
+
 TEST(StartTlsDialog, IsSaidBehindTheFirstEhloAndEhloOnceMoreWithin) {
   for (const StartTls starttls : {StartTls::kIfOffered, StartTls::kRequired}) {
     Driver driver(with(starttls));
@@ -105,6 +112,7 @@ TEST(StartTlsDialog, NothingIsSaidInClearWhereItIsRequired) {
     driver.add_mail(1);
     greet(driver, c.greeting);
     if (!c.reply.empty()) driver.says(c.reply, false);
+    end_in_order(driver, c.failure.find(" 4.7.") != std::string_view::npos);
     ASSERT_TRUE(driver.dialog.finished()) << c.failure;
     EXPECT_FALSE(driver.dialog.ready());
     ASSERT_NE(driver.dialog.session_failure(), nullptr) << c.failure;
@@ -119,6 +127,7 @@ TEST(StartTlsDialog, WhereItIsOfferedARefusalIsNoWayOut) {
   refused.add_mail(1);
   greet(refused, kOffer);
   refused.says("454 4.7.0 not now\r\n", false);
+  end_in_order(refused, true);
   ASSERT_TRUE(refused.dialog.finished());
   EXPECT_EQ(describe(*refused.dialog.session_failure()), "deferred exchanger 454 4.7.0 STARTTLS");
   EXPECT_EQ(refused.output.find("MAIL"), std::string::npos);
