@@ -394,6 +394,9 @@ void CurlWeb::ask(WebRequest request, Done done) {
 }
 
 std::optional<WebRequest> parse_https_url(const std::string& url) {
+  // RFC 3986: others are percent-encoded.
+  const auto is_visible = [](char c) { return c > ' ' && c < '\x7F'; };
+  if (!std::all_of(url.begin(), url.end(), is_visible)) return std::nullopt;
   const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), &curl_url_cleanup);
   if (parsed == nullptr || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
     return std::nullopt;
