@@ -1,12 +1,12 @@
 // TLS reports by https (RFC 8460 §5.4).
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "engine/base/strings.h"
 #include "engine/resolve/curl_web.h"
 #include "engine/resolve/resolver.h"
+#include "engine/resolve/web_wait.h"
 #include "engine/shard/shard.h"
 #include "engine/shard/tls_reports.h"
 #include "engine/shard/tls_reports_mail.h"
@@ -20,49 +20,18 @@ constexpr size_t kRestingMax = 1'024;
 constexpr Duration kPatience = std::chrono::minutes(5);
 constexpr const char* kType = "application/tlsrpt+gzip";
 
-// Where the client's thread leaves the answer. The shard may be gone by then: who waits says so
-// before that, under the lock.
-struct Wait {
-  std::mutex mutex;  // guards the first two
-  std::optional<WebAnswer> answer;
-  Mailbox* mailbox = nullptr;  // null: nobody waits
-  Pause* pause = nullptr;      // the shard's thread alone; null as well
-};
-
-void leave(const std::shared_ptr<Wait>& wait, WebAnswer answer) {
-  const std::lock_guard<std::mutex> lock(wait->mutex);
-  wait->answer = std::move(answer);
-  if (wait->mailbox == nullptr) return;
-  // When the mailbox is full the answer is found at the end of the wait.
-  (void)wait->mailbox->post([wait] {
-    if (wait->pause != nullptr) wait->pause->cut();
-  });
-}
-
-std::optional<WebAnswer> taken(Wait& wait) {
-  const std::lock_guard<std::mutex> lock(wait.mutex);
-  return std::move(wait.answer);
-}
-
 }  // namespace
 
 Task<WebAnswer> TlsReports::ask_web(WebRequest request) {
-  const auto wait = std::make_shared<Wait>();
-  wait->mailbox = &home_.loop().mailbox();
-  wait->pause = &pause_;
-  WebClient::Done done = [wait](WebAnswer answer) { leave(wait, std::move(answer)); };
-  home_.peers().web->ask(std::move(request), std::move(done));
+  const auto wait = std::make_shared<WebWait>(home_.loop().mailbox(), pause_);
+  home_.peers().web->ask(std::move(request), wait->done());
   const Instant give_up = home_.loop().now() + kPatience;
-  std::optional<WebAnswer> answer = taken(*wait);
+  std::optional<WebAnswer> answer = wait->take();
   while (!answer && !home_.draining() && home_.loop().now() < give_up) {
     co_await pause_.until(give_up);
-    answer = taken(*wait);
+    answer = wait->take();
   }
-  wait->pause = nullptr;
-  {
-    const std::lock_guard<std::mutex> lock(wait->mutex);
-    wait->mailbox = nullptr;
-  }
+  wait->end();
   if (answer) co_return *std::move(answer);
   WebAnswer none;
   none.kind = WebAnswer::Kind::kNotAsked;

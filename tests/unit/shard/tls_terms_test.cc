@@ -81,7 +81,8 @@ TEST(TlsPlan, ThePolicyAlone) {
   EXPECT_TRUE(plain.is_plain());
   EXPECT_EQ(plan(kNone, plain, exchanger()), "none clear any");
   EXPECT_EQ(plan(kOpportunistic, plain, exchanger()), "opportunistic if-offered any falls-back");
-  EXPECT_EQ(plan(kVerifiedIfOffered, plain, exchanger()), "verified-if-offered where-offered names");
+  EXPECT_EQ(plan(kVerifiedIfOffered, plain, exchanger()),
+            "verified-if-offered where-offered names");
   EXPECT_EQ(plan(kRequired, plain, exchanger()), "required must any");
   EXPECT_EQ(plan(kVerified, plain, exchanger()), "verified must names");
 }
