@@ -285,16 +285,16 @@ TEST(Tls, DaneNeverTakesAnotherNorGoesInClear) {
       {{.manner = TlsManner::kRefuses}, "TLS is not there"},
       {{}, "does not offer STARTTLS"},
   };
+  const auto try_one = [](uint64_t seed, TlsPolicy policy, const Wrong& wrong) {
+    SCOPED_TRACE(name_of(policy));
+    Story story(seed, policy, wrong.tls, "", kTrustAd);
+    story.publish(kDigest);
+    wait_and_go(story, wrong.why, {.manner = TlsManner::kGood, .certificate = of_digest(kDigest)});
+  };
   uint64_t seed = 110;
-  for (const Wrong& wrong : wrongs) {
-    for (const TlsPolicy policy :
-         {TlsPolicy::kNone, TlsPolicy::kOpportunistic, TlsPolicy::kVerified}) {
-      SCOPED_TRACE(name_of(policy));
-      Story story(seed++, policy, wrong.tls, "", kTrustAd);
-      story.publish(kDigest);
-      wait_and_go(story, wrong.why,
-                  {.manner = TlsManner::kGood, .certificate = of_digest(kDigest)});
-    }
+  for (const Wrong& wrong : wrongs) try_one(seed++, TlsPolicy::kOpportunistic, wrong);
+  for (const TlsPolicy policy : {TlsPolicy::kNone, TlsPolicy::kVerified}) {
+    try_one(seed++, policy, wrongs[0]);
   }
 }
 
