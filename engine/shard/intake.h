@@ -184,7 +184,7 @@ class Intake final : public ListTaker::Publisher {
   std::string events_complaint_;             // said already
   std::string policies_complaint_;           // the same
   uint64_t policies_saved_ = 0;              // StsStore::version()
-  std::vector<ShareMeter> dns_waits_;  // by shard
+  std::vector<ShareMeter> dns_waits_;        // by shard
   struct Asked {
     JobIndex job;
     JobEvent event;
